@@ -1,0 +1,4 @@
+package api
+
+// groupTable lists the APIs of consumer groups.
+func (s *Server) groupTable() []Entry { return nil }

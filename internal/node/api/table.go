@@ -1,0 +1,52 @@
+package api
+
+import (
+	"context"
+
+	"github.com/headrace/headrace/internal/node/transport"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Call and Response are transport's: what a handler is given, and what it returns. A handler returns a
+// kmsg.Response (its version is set for it), nil for "no answer", or transport.Hangup to close the connection.
+type (
+	Call     = transport.Call
+	Response = transport.Response
+)
+
+// Handler answers one request. It may block until ctx ends; whatever else on the connection is behind it waits.
+type Handler func(ctx context.Context, c *Call) Response
+
+// Entry is one API that is served: what ApiVersions advertises, and docs/compatibility.md prints.
+type Entry struct {
+	Key      kmsg.Key
+	Min, Max int16
+	// AdvertiseMin is what ApiVersions answers as the minimum when it is below Min: Produce alone.
+	AdvertiseMin int16
+	// Handle answers; or Begin and what it returns do (Produce alone, see transport.Op).
+	Handle Handler
+	Begin  func(ctx context.Context, c *Call) transport.Pending
+	// Weight bounds the memory of decoding (see transport.Op).
+	Weight func(version int16, body []byte) (int64, error)
+	// Note says what of the API is not there, or differs, in a few words for docs/compatibility.md.
+	Note string
+}
+
+// on makes a Handler of a method that takes its own request type.
+func on[R kmsg.Request](f func(ctx context.Context, c *Call, req R) Response) Handler {
+	return func(ctx context.Context, c *Call) Response { return f(ctx, c, c.Request.(R)) }
+}
+
+// table lists every API served, each once: the data plane here, the others beside their handlers.
+func (s *Server) table() []Entry {
+	t := s.dataTable()
+	t = append(t, s.adminTable()...)
+	return append(t, s.groupTable()...)
+}
+
+// dataTable lists the APIs of the data path.
+func (s *Server) dataTable() []Entry {
+	return []Entry{
+		{Key: kmsg.ApiVersions, Min: 0, Max: 4, Handle: on(s.apiVersions)},
+	}
+}
