@@ -4,10 +4,14 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 )
+
+// ErrLocked is what Lock returns for a file that another holds locked.
+var ErrLocked = errors.New("locked by another process")
 
 // FS is a file system as the log engine needs it. Paths are those of the os package. Errors wrap fs.ErrNotExist,
 // fs.ErrExist, fs.ErrPermission or a syscall.Errno as those of the os package do.
