@@ -36,7 +36,7 @@ const (
 	joinBatch = 2000
 	// slowRate is the records a second that each member takes while the second one joins and leaves, so that there
 	// is something left for it.
-	slowRate = 15_000
+	slowRate = 8_000
 	// deadline bounds each life of the group.
 	deadline = 90 * time.Second
 )
