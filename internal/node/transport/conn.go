@@ -1,0 +1,391 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// conn is one connection: a reader and a writer goroutine and the queue between them, which is the order of answers.
+//
+// The reader reads frames and runs Begin of those that have one (Produce), so that appends happen in arrival order while
+// earlier ones wait for their flush. Everything else is decoded and handled by the writer when its turn comes, that is
+// when all before it was answered; the reader meanwhile reads one frame ahead, which is how a closed connection is noticed
+// while a long poll waits. A Begin never overtakes another kind of request: the reader waits for awaitTurn.
+//
+// What a produced megabyte costs here, with a default producer: one read of the socket into a pooled buffer (the 4 KiB of the
+// read buffer are copied, the rest lands in place), no copy of records after it, and a share of one write for the answer.
+type conn struct {
+	srv    *Server
+	nc     net.Conn
+	client Client
+	in     *bufio.Reader
+	out    *writer
+
+	// ctx ends when the connection does; waits, its child, ends also when the server drains.
+	ctx, waits         context.Context
+	cancel, cancelWait context.CancelFunc
+
+	queue chan item
+	// others counts queued requests without Begin that are not answered yet; turn is signalled when it sinks.
+	others   atomic.Int32
+	turn     chan struct{}
+	draining atomic.Bool
+}
+
+// item is one request in the queue: begun already, or still to be handled.
+type item struct {
+	header  header
+	op      Op
+	pending Pending // begun; or else frame and body are set
+	frame   *frame
+	body    []byte
+	arrived time.Time
+}
+
+const readBuffer = 4 << 10
+
+func newConn(s *Server, nc net.Conn, listener string) *conn {
+	c := &conn{
+		srv:   s,
+		nc:    nc,
+		in:    bufio.NewReaderSize(nc, readBuffer),
+		queue: make(chan item, s.Pipeline),
+		turn:  make(chan struct{}, 1),
+	}
+	c.client = Client{Address: nc.RemoteAddr().String(), Listener: listener}
+	c.client.Host = c.client.Address
+	if host, _, err := net.SplitHostPort(c.client.Address); err == nil {
+		c.client.Host = host
+	}
+	c.out = newWriter(nc, s.IdleTimeout)
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.waits, c.cancelWait = context.WithCancel(c.ctx)
+	return c
+}
+
+// close ends both goroutines: reads and writes fail, waits end.
+func (c *conn) close() {
+	c.cancel()
+	c.nc.Close()
+}
+
+// drain lets what was read be answered, soon, and reads no more.
+func (c *conn) drain() {
+	c.draining.Store(true)
+	c.cancelWait()
+	c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// errRefused is why a connection is closed for what its client sent; earlier requests are still answered.
+type errRefused struct{ reason string }
+
+func (e errRefused) Error() string { return e.reason }
+
+func refuse(format string, a ...any) error { return errRefused{fmt.Sprintf(format, a...)} }
+
+func (c *conn) readLoop() {
+	defer close(c.queue)
+	defer c.survive("reading")
+	err := c.readRequests()
+	var refused errRefused
+	switch {
+	case errors.As(err, &refused):
+		c.srv.Log.Warn("connection closed", "client", c.client.Address, "reason", refused.reason)
+	case c.draining.Load() && errors.Is(err, os.ErrDeadlineExceeded):
+	default:
+		// The peer has gone, or is to go: nobody waits for answers.
+		c.close()
+	}
+}
+
+func (c *conn) readRequests() error {
+	for {
+		it, err := c.readRequest()
+		if err != nil {
+			return err
+		}
+		if it.op.Begin != nil {
+			err = c.begin(&it)
+		} else {
+			c.others.Add(1)
+		}
+		if err == nil {
+			err = c.enqueue(it)
+		}
+		if err != nil {
+			it.frame.release()
+			return err
+		}
+	}
+}
+
+func (c *conn) enqueue(it item) error {
+	select {
+	case c.queue <- it:
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+// begin lets a request take effect. Its frame is free from then on: only the answer is outstanding.
+func (c *conn) begin(it *item) error {
+	defer it.frame.release()
+	call, err := c.decode(it)
+	if err != nil {
+		return err
+	}
+	it.pending = it.op.Begin(c.ctx, call)
+	return nil
+}
+
+// awaitTurn waits until at most n requests without Begin are unanswered.
+func (c *conn) awaitTurn(n int32) error {
+	for c.others.Load() > n {
+		select {
+		case <-c.turn:
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+	}
+	return nil
+}
+
+// readRequest reads one frame, once the budget lets it in.
+func (c *conn) readRequest() (item, error) {
+	size, op, err := c.readPreface()
+	if err != nil {
+		return item{}, err
+	}
+	charge, ahead := int64(size), int32(0)
+	if op.Begin == nil {
+		// One frame ahead is enough to notice a closed connection; more would only hold memory.
+		charge, ahead = charge+decodingCharge(charge), 1
+	}
+	if err := c.awaitTurn(ahead); err != nil {
+		return item{}, err
+	}
+	hold, err := c.srv.Budget.Reserve(c.ctx, charge, c.evict)
+	if err != nil {
+		return item{}, err
+	}
+	it := item{op: op, frame: &frame{hold: hold}}
+	c.nc.SetReadDeadline(time.Now().Add(frameTime(size)))
+	if c.draining.Load() {
+		c.nc.SetReadDeadline(time.Unix(1, 0)) // drain came between: its deadline holds
+	}
+	it.frame.buf, err = readBody(c.in, size)
+	if err == nil {
+		hold.Arrived()
+		it.arrived = time.Now()
+		it.header, it.body, err = parseHeader(it.frame.buf, op.Flexible)
+	}
+	if err != nil {
+		it.frame.release()
+		if errors.Is(err, errHeader) {
+			err = refuse("%v", err)
+		}
+	}
+	return it, err
+}
+
+// readPreface waits for the next frame and judges its length, key and version before any memory is taken for it.
+func (c *conn) readPreface() (int, Op, error) {
+	b, err := c.awaitFrame()
+	if err != nil {
+		return 0, Op{}, err
+	}
+	size := int32(binary.BigEndian.Uint32(b))
+	if size < minFrame || int(size) > c.srv.MaxFrame {
+		return 0, Op{}, refuse("request of %d bytes (socket.request.max.bytes is %d)", size, c.srv.MaxFrame)
+	}
+	if b, err = c.in.Peek(8); err != nil {
+		return 0, Op{}, err
+	}
+	key, version := int16(binary.BigEndian.Uint16(b[4:])), int16(binary.BigEndian.Uint16(b[6:]))
+	op, ok := c.srv.Handler.Lookup(key, version)
+	if !ok {
+		return 0, Op{}, refuse("API key %d version %d is not supported", key, version)
+	}
+	if op.Begin == nil && int(size) > c.srv.MaxControlFrame {
+		return 0, Op{}, refuse("request of %d bytes for API key %d, more than %d", size, key, c.srv.MaxControlFrame)
+	}
+	_, err = c.in.Discard(4)
+	return int(size), op, err
+}
+
+// awaitFrame waits for a frame's length. A connection is idle, and closed, when nothing comes for long and nothing is owed
+// to it.
+func (c *conn) awaitFrame() ([]byte, error) {
+	for {
+		c.nc.SetReadDeadline(time.Now().Add(c.srv.IdleTimeout))
+		if c.draining.Load() {
+			return nil, os.ErrDeadlineExceeded
+		}
+		b, err := c.in.Peek(4)
+		busy := len(c.queue) > 0 || c.others.Load() > 0
+		if err == nil || c.draining.Load() || !busy || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return b, err
+		}
+	}
+}
+
+// frameTime is how long a frame may take to arrive when nobody waits for its memory (see Budget for when somebody does).
+func frameTime(size int) time.Duration {
+	const grace, rate = 30 * time.Second, 128 << 10
+	return grace + time.Duration(size)*time.Second/rate
+}
+
+// decodingCharge is what decoding a body without records may take beyond it. A hostile byte can become a hundred in memory,
+// an honest one a few; small frames are let off cheaply, since a connection decodes one at a time.
+func decodingCharge(size int64) int64 {
+	const perFactor, worst = 512, 100
+	return size * min(size/perFactor, worst)
+}
+
+func (c *conn) evict() {
+	c.srv.Log.Warn("connection closed", "client", c.client.Address, "reason", "half-sent request while memory for requests is short")
+	c.close()
+}
+
+func (c *conn) decode(it *item) (*Call, error) {
+	if it.op.Weight != nil {
+		if _, err := it.op.Weight(it.header.version, it.body); err != nil {
+			return nil, refuse("API key %d version %d: %v", it.header.key, it.header.version, err)
+		}
+	}
+	req, err := it.op.Decode(it.header.version, it.body)
+	if err != nil {
+		return nil, refuse("API key %d version %d: %v", it.header.key, it.header.version, err)
+	}
+	call := &Call{Client: c.client, Version: it.header.version, Request: req, Received: it.arrived}
+	call.Client.ID = it.header.clientID
+	return call, nil
+}
+
+func (c *conn) writeLoop() {
+	defer c.close()
+	defer c.abandon()
+	defer c.survive("answering")
+	if err := c.writeAnswers(); err != nil && c.ctx.Err() == nil {
+		c.srv.Log.Debug("connection closed", "client", c.client.Address, "err", err)
+	}
+}
+
+// abandon gives back what is still queued, until the reader has ended too.
+func (c *conn) abandon() {
+	c.close()
+	for it := range c.queue {
+		if it.frame != nil {
+			it.frame.release()
+		}
+		if it.pending != nil {
+			discard(it.pending.Finish(c.ctx))
+		}
+	}
+}
+
+// discard gives back what an answer that is not sent holds.
+func discard(r Response) {
+	if s, ok := r.(Streamed); ok {
+		s.Release()
+	}
+}
+
+func (c *conn) writeAnswers() error {
+	for {
+		var it item
+		var ok bool
+		select {
+		case it, ok = <-c.queue:
+		default:
+			if err := c.out.flush(); err != nil {
+				return err
+			}
+			it, ok = <-c.queue
+		}
+		if !ok {
+			return c.out.flush()
+		}
+		if err := c.answer(it); err != nil {
+			return err
+		}
+	}
+}
+
+// answer waits for one request's answer, or makes it, and queues it for the socket. Answers that are ready one after the
+// other go out in one write.
+func (c *conn) answer(it item) error {
+	resp, err := c.finish(it)
+	if it.op.Begin == nil {
+		defer c.answered()
+	}
+	if it.frame != nil {
+		defer it.frame.release()
+	}
+	if err != nil || resp == nil {
+		return err
+	}
+	if h, ok := resp.(Hangup); ok {
+		c.srv.Log.Info("connection closed", "client", c.client.Address, "reason", h.Reason)
+		if err := c.out.flush(); err != nil {
+			return err
+		}
+		return io.EOF
+	}
+	return c.out.answer(it.header.correlation, it.op.Flexible && !it.op.PlainReply, resp)
+}
+
+func (c *conn) finish(it item) (Response, error) {
+	if it.pending != nil {
+		if !it.pending.Ready() {
+			if err := c.out.flush(); err != nil {
+				discard(it.pending.Finish(c.ctx))
+				return nil, err
+			}
+		}
+		return it.pending.Finish(c.ctx), nil
+	}
+	if err := c.out.flush(); err != nil {
+		return nil, err
+	}
+	call, err := c.decode(&it)
+	if err != nil {
+		var refused errRefused
+		if errors.As(err, &refused) {
+			c.srv.Log.Warn("connection closed", "client", c.client.Address, "reason", refused.reason)
+		}
+		return nil, err
+	}
+	return it.op.Handle(c.waits, call), nil
+}
+
+func (c *conn) answered() {
+	c.others.Add(-1)
+	select {
+	case c.turn <- struct{}{}:
+	default:
+	}
+}
+
+// survive is the barrier that keeps one connection's panic from ending the node: whatever it was, the defect is logged and
+// the connection ends.
+func (c *conn) survive(doing string) {
+	if p := recover(); p != nil {
+		c.srv.Log.Error("panic on a connection", "client", c.client.Address, "doing", doing, "panic", p, "stack", string(debug.Stack()))
+		c.close()
+	}
+}
+
+var _ Response = kmsg.Response(nil)

@@ -1,0 +1,178 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Config is what a Server needs. Handler, Log and Budget are required; zero of anything else takes the default.
+type Config struct {
+	Handler Handler
+	Log     *slog.Logger
+	Budget  *Budget
+	// MaxFrame is the largest request (socket.request.max.bytes, 100 MiB).
+	MaxFrame int
+	// MaxControlFrame is the largest request of any API that carries no records (8 MiB): decoding multiplies those.
+	MaxControlFrame int
+	// IdleTimeout closes a connection without requests (connections.max.idle.ms, 10 min). A peer that takes nothing of
+	// an answer for so long loses its connection too.
+	IdleTimeout time.Duration
+	// MaxConnections and MaxConnectionsPerHost bound connections; 0 means no bound.
+	MaxConnections, MaxConnectionsPerHost int
+	// Pipeline is how many requests of one connection may wait for their answers (64).
+	Pipeline int
+}
+
+func (c *Config) setDefaults() {
+	if c.MaxFrame == 0 {
+		c.MaxFrame = 100 << 20
+	}
+	if c.MaxControlFrame == 0 {
+		c.MaxControlFrame = 8 << 20
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 10 * time.Minute
+	}
+	if c.Pipeline == 0 {
+		c.Pipeline = 64
+	}
+}
+
+// Server owns listeners and connections.
+type Server struct {
+	Config
+	ctx    context.Context // ends with Close: everything stops at once
+	cancel context.CancelFunc
+	// accepting counts accept loops, serving the goroutines of connections.
+	accepting, serving sync.WaitGroup
+
+	mu        sync.Mutex
+	closing   bool
+	listeners []net.Listener
+	conns     map[*conn]struct{}
+	perHost   map[string]int
+}
+
+// New makes a Server; Serve gives it listeners.
+func New(c Config) *Server {
+	c.setDefaults()
+	s := &Server{Config: c, conns: map[*conn]struct{}{}, perHost: map[string]int{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Serve accepts connections of l until the server closes, on a goroutine of its own. The server owns l from here on.
+func (s *Server) Serve(l net.Listener, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		l.Close()
+		return
+	}
+	s.listeners = append(s.listeners, l)
+	s.accepting.Go(func() { s.accept(l, name) })
+}
+
+func (s *Server) accept(l net.Listener, name string) {
+	const maxDelay = time.Second
+	delay := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			s.admit(nc, name)
+		case errors.Is(err, net.ErrClosed) || s.ctx.Err() != nil:
+			return
+		default:
+			// Out of file descriptors, most likely: wait for connections to end instead of spinning.
+			delay = min(max(2*delay, 5*time.Millisecond), maxDelay)
+			s.Log.Warn("accept failed", "listener", name, "err", err, "retry_in", delay)
+			select {
+			case <-time.After(delay):
+			case <-s.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// admit starts a connection's goroutines, or closes it when there are too many.
+func (s *Server) admit(nc net.Conn, listener string) {
+	c := newConn(s, nc, listener)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full := s.MaxConnections > 0 && len(s.conns) >= s.MaxConnections ||
+		s.MaxConnectionsPerHost > 0 && s.perHost[c.client.Host] >= s.MaxConnectionsPerHost
+	if full || s.closing {
+		c.cancel()
+		nc.Close()
+		if full {
+			s.Log.Warn("connection refused: too many", "host", c.client.Host, "connections", len(s.conns))
+		}
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.perHost[c.client.Host]++
+	s.serving.Go(c.readLoop)
+	s.serving.Go(func() {
+		defer s.forget(c)
+		c.writeLoop()
+	})
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.perHost[c.client.Host]--; s.perHost[c.client.Host] == 0 {
+		delete(s.perHost, c.client.Host)
+	}
+}
+
+// Connections tells how many connections are open.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Shutdown stops accepting and reading, ends long waits, lets what was read be answered, and closes. What is not answered
+// when ctx ends is cut off. It returns when every goroutine has ended.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.closing = true
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.listeners = nil
+	for c := range s.conns {
+		c.drain()
+	}
+	s.mu.Unlock()
+	s.accepting.Wait()
+	stop := context.AfterFunc(ctx, s.cut)
+	defer stop()
+	s.serving.Wait()
+	s.cancel()
+}
+
+// Close stops at once: nothing is answered any more.
+func (s *Server) Close() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.Shutdown(ctx)
+}
+
+func (s *Server) cut() {
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.close()
+	}
+}
