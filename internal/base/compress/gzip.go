@@ -1,0 +1,147 @@
+package compress
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// gzipLevels is one more than zlib's best level; gzipWriters[0] is the default.
+const gzipLevels = 10
+
+// A flate writer costs hundreds of kilobytes to make, so they are kept, by level.
+var (
+	gzipWriters [gzipLevels]sync.Pool
+	gzipReaders sync.Pool
+)
+
+type gzipWriter struct {
+	zw  *gzip.Writer
+	out appender
+}
+
+// appender is an io.Writer at the end of a slice.
+type appender struct{ b []byte }
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}
+
+func compressGzip(dst, src []byte, level int) ([]byte, error) {
+	if level < 0 {
+		level = DefaultLevel
+	}
+	w, _ := gzipWriters[level].Get().(*gzipWriter)
+	if w == nil {
+		zlevel := level
+		if level == DefaultLevel {
+			zlevel = gzip.DefaultCompression
+		}
+		w = new(gzipWriter)
+		zw, err := gzip.NewWriterLevel(&w.out, zlevel)
+		if err != nil {
+			return dst, err
+		}
+		w.zw = zw
+	}
+	w.out.b = dst
+	w.zw.Reset(&w.out)
+	_, err := w.zw.Write(src)
+	err = errors.Join(err, w.zw.Close())
+	dst, w.out.b = w.out.b, nil
+	gzipWriters[level].Put(w)
+	return dst, err
+}
+
+type gzipReader struct {
+	zr gzip.Reader
+	in bytes.Reader
+}
+
+func decompressGzip(dst, src []byte, limit int64) ([]byte, error) {
+	r, _ := gzipReaders.Get().(*gzipReader)
+	if r == nil {
+		r = new(gzipReader)
+	}
+	defer func() {
+		r.in.Reset(nil)
+		gzipReaders.Put(r)
+	}()
+	r.in.Reset(src)
+	max := maxLen(dst, limit)
+	for member := 0; ; member++ {
+		if err := r.zr.Reset(&r.in); err != nil {
+			if member > 0 {
+				// Java's reader takes bytes after a member that are not another member for padding.
+				return dst, nil
+			}
+			return dst, corruptErr(Gzip, err)
+		}
+		r.zr.Multistream(false)
+		var err error
+		if dst, err = readUpTo(dst, &r.zr, max); err != nil {
+			return dst, err
+		}
+		if r.in.Len() == 0 {
+			return dst, nil
+		}
+	}
+}
+
+// readUpTo appends all of r to dst, which may not become longer than max.
+func readUpTo(dst []byte, r io.Reader, max int64) ([]byte, error) {
+	for {
+		if int64(len(dst)) == max {
+			return dst, expectEnd(r)
+		}
+		if len(dst) == cap(dst) {
+			// Doubling keeps the memory taken within twice of what was really inflated.
+			dst = slices.Grow(dst, int(min(max-int64(len(dst)), int64(len(dst))+minGrow)))
+		}
+		room := dst[len(dst):cap(dst)]
+		if left := max - int64(len(dst)); int64(len(room)) > left {
+			room = room[:left]
+		}
+		n, err := r.Read(room)
+		dst = dst[:len(dst)+n]
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, corruptErr(Gzip, err)
+		}
+	}
+}
+
+// minGrow is the least that an output buffer grows by.
+const minGrow = 4 << 10
+
+func expectEnd(r io.Reader) error {
+	var one [1]byte
+	for {
+		n, err := r.Read(one[:])
+		switch {
+		case n > 0:
+			return ErrLimit
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return corruptErr(Gzip, err)
+		}
+	}
+}
+
+// maxLen is the length that dst may grow to when limit more bytes are allowed.
+func maxLen(dst []byte, limit int64) int64 {
+	if limit > int64(maxInt-len(dst)) {
+		return int64(maxInt)
+	}
+	return int64(len(dst)) + limit
+}
+
+const maxInt = int(^uint(0) >> 1)
