@@ -1,0 +1,110 @@
+// Package commitlog is the log of one partition: segments of record batches in Kafka's on-disk format, appended to by a
+// leader or a follower, read as file slices, flushed in groups, rolled, retained, truncated and recovered. storage/logdir
+// opens it; node/partition and node/quorum call it. It starts no goroutine and has no clock.
+package commitlog
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
+)
+
+// ErrOffline is the error of a log that had a failed write or flush. Nothing is tried again; what was flushed before can
+// still be read.
+var ErrOffline = fmt.Errorf("log is offline: %w", kerr.KafkaStorageError)
+
+// Config are the settings of a topic that concern its logs. DefaultConfig has Kafka's defaults; the zero value is invalid.
+type Config struct {
+	SegmentBytes              int64
+	SegmentAge, SegmentJitter time.Duration
+	IndexBytes                int // of one index file
+	IndexIntervalBytes        int
+	RetentionBytes            int64         // below 0: no limit
+	RetentionAge              time.Duration // below 0: for ever
+	Delete, Compact           bool          // cleanup.policy
+	FileDeleteDelay           time.Duration
+	ProducerExpiration        time.Duration
+	Preallocate               bool // accepted for Kafka's sake; segments are never preallocated
+	MaxMessageBytes           int
+}
+
+// DefaultConfig are Kafka's defaults.
+func DefaultConfig() Config {
+	return Config{
+		SegmentBytes: 1 << 30, SegmentAge: 7 * 24 * time.Hour, IndexBytes: 10 << 20, IndexIntervalBytes: 4096,
+		RetentionBytes: -1, RetentionAge: 7 * 24 * time.Hour, Delete: true,
+		FileDeleteDelay: time.Minute, ProducerExpiration: 24 * time.Hour, MaxMessageBytes: 1048588,
+	}
+}
+
+// maxSegmentBytes keeps positions within the index format's 32 bits.
+const maxSegmentBytes = 1<<31 - 1
+
+func (c Config) validate() error {
+	switch {
+	case c.SegmentBytes <= 0 || c.SegmentBytes > maxSegmentBytes:
+		return fmt.Errorf("segment.bytes %d is not in 1..%d", c.SegmentBytes, int64(maxSegmentBytes))
+	case c.SegmentAge <= 0:
+		return fmt.Errorf("segment.ms %v is not positive", c.SegmentAge)
+	case c.IndexBytes < 24:
+		return fmt.Errorf("segment.index.bytes %d holds no two entries", c.IndexBytes)
+	case c.IndexIntervalBytes < 0:
+		return fmt.Errorf("index.interval.bytes %d is negative", c.IndexIntervalBytes)
+	}
+	return nil
+}
+
+// OpenOptions say what to open and how. All but Rand (only segment.jitter.ms needs it) and Log must be set.
+type OpenOptions struct {
+	FS        vfs.FS
+	Dir       string // the partition's folder
+	Partition kafka.TopicPartition
+	TopicID   kafka.TopicID // zero: take the one that the folder has
+	Config    Config
+	Now       time.Time
+	Rand      *rand.Rand
+	Log       *slog.Logger
+	// RecoveryPoint and LogStart are those of the checkpoint files, or 0.
+	RecoveryPoint, LogStart kafka.Offset
+	Clean                   bool // the last stop was a clean one: nothing is scanned
+}
+
+// Origin tells who made a batch that a leader appends; it decides which rules of its producer are checked.
+type Origin int
+
+// A client's sequences are checked and its repeated batches recognised. A coordinator's epochs are checked. The others
+// come from logs that checked them.
+const (
+	OriginClient Origin = iota
+	OriginCoordinator
+	OriginReplication
+	OriginRaft
+)
+
+// Appended tells where records went.
+type Appended struct {
+	First, Last   kafka.Offset
+	LogAppendTime int64 // or NoTimestamp
+	LogStart      kafka.Offset
+	Duplicate     bool // the batch had been appended before, at First
+	End           kafka.Offset
+}
+
+// AbortedTxn is a transaction that was aborted in this log.
+type AbortedTxn struct {
+	ProducerID  kafka.ProducerID
+	First, Last kafka.Offset // Last is the marker's
+}
+
+// Slice is a run of whole batches inside one segment file.
+type Slice struct {
+	File vfs.File
+	Off  int64
+	Len  int
+}
