@@ -1,0 +1,163 @@
+// Package controller decides the changes of the cluster's metadata. Step looks at an Image and a request and says which
+// records answer it, and what to reply; it changes nothing. node/quorum calls it on the active controller, one request at
+// a time, and makes the records durable before the reply is given. The package is pure: no goroutine, no clock.
+package controller
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/metadata"
+)
+
+// MaxRecords is the most records, and partitions, that one request may make, as in Kafka.
+const MaxRecords = 10000
+
+// ProducerIDBlock is how many producer ids one allocation hands out, as in Kafka.
+const ProducerIDBlock = 1000
+
+// Config is what Step has to know besides the Image.
+type Config struct {
+	DefaultPartitions        func(img *metadata.Image) int32 // num.partitions
+	DefaultReplicationFactor func(img *metadata.Image) int16 // default.replication.factor
+	Rules                    ConfigRules
+	// Features are finalised, at these levels, in a log that has none yet. Names and levels are those of Kafka.
+	Features map[string]int16
+}
+
+// ConfigRules knows the configuration keys. Its errors are told to users as they are: under INVALID_CONFIG, or under the
+// *kerr.Error that they wrap.
+type ConfigRules interface {
+	// Check says why a value may not be set, nil when it may; it refuses unknown names too.
+	Check(scope metadata.ConfigType, name, value string) error
+	// Dynamic says why a broker key may not be changed while nodes run: for one node (perBroker) or for all.
+	Dynamic(name string, perBroker bool) error
+	// IsList tells whether APPEND and SUBTRACT apply.
+	IsList(scope metadata.ConfigType, name string) bool
+	// Default is the value that APPEND and SUBTRACT start from where nothing is set.
+	Default(scope metadata.ConfigType, name string) string
+	// Effective is what a topic with these overrides is created with, sorted by name, as CreateTopics 5 and later reply.
+	Effective(img *metadata.Image, overrides map[string]string) []kmsg.CreateTopicsResponseTopicConfig
+}
+
+// Controller is Step with its configuration. It holds no state of the cluster.
+type Controller struct{ cfg Config }
+
+// New returns a Controller. Rules must be set; nil defaults mean one partition and one replica.
+func New(cfg Config) *Controller {
+	if cfg.DefaultPartitions == nil {
+		cfg.DefaultPartitions = func(*metadata.Image) int32 { return 1 }
+	}
+	if cfg.DefaultReplicationFactor == nil {
+		cfg.DefaultReplicationFactor = func(*metadata.Image) int16 { return 1 }
+	}
+	return &Controller{cfg: cfg}
+}
+
+// Output is what Step decided. The records are applied all or none; Reply is given when they are committed. With Err set
+// there are no records, and the caller gets the error in place of a reply.
+type Output struct {
+	Records []metadata.Record
+	Reply   any
+	Err     error
+}
+
+// Step answers one request against img. Requests and replies:
+//
+//	*kmsg.CreateTopicsRequest             *kmsg.CreateTopicsResponse
+//	*kmsg.DeleteTopicsRequest             *kmsg.DeleteTopicsResponse
+//	*kmsg.CreatePartitionsRequest         *kmsg.CreatePartitionsResponse
+//	*kmsg.IncrementalAlterConfigsRequest  *kmsg.IncrementalAlterConfigsResponse
+//	*kmsg.AlterConfigsRequest             *kmsg.AlterConfigsResponse
+//	RegisterNode                          RegisteredNode
+//	FenceNode                             FencedNode
+//	AllocateProducerIDs                   ProducerIDs
+//	Bootstrap                             Bootstrapped
+//	AdoptTopic                            AdoptedTopic
+func (c *Controller) Step(now time.Time, rnd *rand.Rand, img *metadata.Image, req any) Output {
+	s := &step{cfg: &c.cfg, rnd: rnd, img: img}
+	var reply any
+	var err error
+	switch req := req.(type) {
+	case *kmsg.CreateTopicsRequest:
+		reply, err = s.createTopics(req)
+	case *kmsg.DeleteTopicsRequest:
+		reply, err = s.deleteTopics(req), nil
+	case *kmsg.CreatePartitionsRequest:
+		reply, err = s.createPartitions(req)
+	case *kmsg.IncrementalAlterConfigsRequest:
+		reply, err = s.incrementalAlterConfigs(req)
+	case *kmsg.AlterConfigsRequest:
+		reply, err = s.alterConfigs(req)
+	case RegisterNode:
+		reply, err = s.registerNode(req)
+	case FenceNode:
+		reply, err = s.fenceNode(req)
+	case AllocateProducerIDs:
+		reply, err = s.allocateProducerIDs(req)
+	case Bootstrap:
+		reply, err = s.bootstrap(), nil
+	case AdoptTopic:
+		reply, err = s.adoptTopic(req)
+	default:
+		err = fmt.Errorf("controller: no step for %T: %w", req, kerr.UnsupportedVersion)
+	}
+	_, client := req.(kmsg.Request)
+	if err == nil && client && len(s.records) > MaxRecords {
+		err = problem(kerr.PolicyViolation, "Unable to perform excessively large batch operation.")
+	}
+	if err != nil {
+		return Output{Err: err}
+	}
+	return Output{Records: s.records, Reply: reply}
+}
+
+// step is one call of Step: what it reads, and the records that it has decided so far.
+type step struct {
+	cfg     *Config
+	rnd     *rand.Rand
+	img     *metadata.Image
+	records []metadata.Record
+}
+
+func (s *step) add(recs ...metadata.Record) { s.records = append(s.records, recs...) }
+
+// newID draws a random (version 4) UUID that is not in use and not one of the reserved ones, which Kafka keeps below 100.
+func (s *step) newID() kafka.TopicID {
+	for {
+		var id kafka.TopicID
+		for i := 0; i < len(id); i += 8 {
+			v := s.rnd.Uint64()
+			for j := range 8 {
+				id[i+j] = byte(v >> (8 * j))
+			}
+		}
+		id[6] = id[6]&0x0f | 0x40
+		id[8] = id[8]&0x3f | 0x80
+		// Kafka avoids ids that print with a leading dash, which command lines would take for a flag.
+		if _, taken := s.img.TopicByID(id); !taken && id.String()[0] != '-' {
+			return id
+		}
+	}
+}
+
+// Problem is an answer other than success about one topic, partition or resource: the code and the words for the user.
+type Problem struct {
+	Code    *kerr.Error
+	Message string
+}
+
+func problem(code *kerr.Error, format string, args ...any) *Problem {
+	return &Problem{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return p.Code.Message + ": " + p.Message }
+
+// Unwrap gives the protocol's error.
+func (p *Problem) Unwrap() error { return p.Code }

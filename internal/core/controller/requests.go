@@ -1,0 +1,64 @@
+package controller
+
+import (
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/metadata"
+)
+
+// RegisterNode registers a node, or another incarnation of it, unfenced.
+type RegisterNode struct {
+	ID          kafka.NodeID
+	Incarnation kafka.TopicID // new at each start of the process
+	Rack        *string
+	Listeners   []metadata.Listener
+	Features    []metadata.FeatureRange
+	LogDirs     []kafka.TopicID // the directory ids of meta.properties
+	Fenced      bool
+	// Unclean tells that the node's last stop left no clean-shutdown marker: every partition that it goes on leading
+	// then begins a new leader epoch.
+	Unclean bool
+}
+
+// RegisteredNode replies to RegisterNode with the epoch that fences earlier incarnations.
+type RegisteredNode struct{ Epoch int64 }
+
+// FenceNode fences or unfences a node. Epoch is that of its registration.
+type FenceNode struct {
+	ID     kafka.NodeID
+	Epoch  int64
+	Fenced bool
+}
+
+// FencedNode replies to FenceNode; Changed tells whether the node was not so already.
+type FencedNode struct{ Changed bool }
+
+// AllocateProducerIDs asks for the next block of producer ids for a node.
+type AllocateProducerIDs struct {
+	Node  kafka.NodeID
+	Epoch int64 // of the node's registration
+}
+
+// ProducerIDs is a block of producer ids that no one else gets.
+type ProducerIDs struct {
+	First kafka.ProducerID
+	Count int32
+}
+
+// Bootstrap finalises Config.Features in a log that has none. The quorum asks for it when it begins to lead.
+type Bootstrap struct{}
+
+// Bootstrapped replies to Bootstrap.
+type Bootstrapped struct{}
+
+// AdoptTopic registers a topic under the id that its folders on the disk already have, so that the folders written by
+// Apache Kafka can be served: every partition is led by Node.
+type AdoptTopic struct {
+	Name       string
+	ID         kafka.TopicID // zero draws a new one
+	Partitions int32
+	Node       kafka.NodeID
+	Configs    map[string]string
+}
+
+// AdoptedTopic replies to AdoptTopic.
+type AdoptedTopic struct{ ID kafka.TopicID }
