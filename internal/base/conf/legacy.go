@@ -1,0 +1,151 @@
+package conf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// legacy is a group of Apache Kafka's broker keys that do nothing on a Headrace node, or must not be accepted. The rule: a key
+// that only tunes threads, buffers or parts that are not there is accepted with a warning; a key that protects something,
+// limits something or loads code is refused, so that nobody runs unprotected with a file that says otherwise.
+type legacy struct {
+	names    []string
+	prefixes []string // of names that are all treated alike; only for groups that refuse
+	refused  bool
+	off      []string // values of a refused key that say what is the case anyway, and are accepted
+	why      string
+}
+
+// check decides on a value: an error refuses it, a warning accepts it without effect.
+func (l legacy) check(name, text string) (warning string, err error) {
+	off := func(v string) bool { return strings.EqualFold(v, strings.TrimSpace(text)) }
+	if l.refused && !slices.ContainsFunc(l.off, off) {
+		// The value stays out of the message: it may be a password.
+		return "", invalid(fmt.Sprintf("%s is refused: %s", name, l.why))
+	}
+	return fmt.Sprintf("%s has no effect: %s", name, l.why), nil
+}
+
+func legacyOf(name string) (legacy, bool) {
+	for _, l := range legacies {
+		if slices.Contains(l.names, name) {
+			return l, true
+		}
+	}
+	for _, l := range legacies {
+		if slices.ContainsFunc(l.prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			return l, true
+		}
+	}
+	return legacy{}, false
+}
+
+var legacies = slices.Concat(legacyRefused, legacyAbsent, legacyTuning)
+
+// words lists names written in one string.
+func words(s string) []string { return strings.Fields(s) }
+
+// below puts a common beginning before each of the names.
+func below(prefix, s string) []string {
+	names := words(s)
+	for i := range names {
+		names[i] = prefix + names[i]
+	}
+	return names
+}
+
+var legacyRefused = []legacy{
+	{refused: true, prefixes: words("ssl. sasl. listener.name. zookeeper.ssl. password.encoder. delegation.token."),
+		names: words("zookeeper.clientCnxnSocket security.providers principal.builder.class super.users allow.everyone.if.no.acl.found"),
+		why:   "encryption, authentication and authorisation are not there yet, and a node must not run without what its file asks for"},
+	{refused: true, names: words("authorizer.class.name"), off: []string{""},
+		why: "authorisation is not there yet, and a node must not run without what its file asks for"},
+	{refused: true, names: words("zookeeper.set.acl"), off: []string{"false"},
+		why: "authorisation is not there yet, and a node must not run without what its file asks for"},
+	{refused: true, names: words("security.inter.broker.protocol"), off: []string{"PLAINTEXT"},
+		why: "PLAINTEXT is the only security protocol yet"},
+	{refused: true, names: words("connections.max.reauth.ms"), off: []string{"0"},
+		why: "authentication is not there yet"},
+	{refused: true, names: words("create.topic.policy.class.name alter.config.policy.class.name client.quota.callback.class config.providers early.start.listeners"), off: []string{""},
+		why: "Headrace cannot load Java classes, and must not run without the checks that they make"},
+	{refused: true, prefixes: words("config.providers."),
+		why: "Headrace cannot load Java classes"},
+	{refused: true, names: words("max.connections.per.ip.overrides cordoned.log.dirs"), off: []string{""},
+		why: "this limit is not there yet"},
+	{refused: true, names: words("max.connection.creation.rate"), off: []string{"2147483647"},
+		why: "this limit is not there yet"},
+	{refused: true, names: words("remote.log.storage.system.enable"), off: []string{"false"},
+		why: "tiered storage is not there yet"},
+	{refused: true, names: words("unstable.api.versions.enable unstable.feature.versions.enable controller.quorum.auto.join.enable transaction.two.phase.commit.enable"), off: []string{"false"},
+		why: "it is not there yet"},
+	{refused: true, names: words("port host.name advertised.port advertised.host.name"),
+		why: "Apache Kafka 3.0 removed it; use listeners and advertised.listeners"},
+	{refused: true, names: words("log.message.timestamp.difference.max.ms"),
+		why: "Apache Kafka 4.0 removed it; use log.message.timestamp.before.max.ms and log.message.timestamp.after.max.ms"},
+}
+
+var legacyAbsent = []legacy{
+	{names: slices.Concat(
+		words("zookeeper.connect zookeeper.connection.timeout.ms zookeeper.session.timeout.ms zookeeper.sync.time.ms zookeeper.max.in.flight.requests"),
+		words("zookeeper.metadata.migration.enable broker.id.generation.enable reserved.broker.max.id control.plane.listener.name")),
+		why: "Headrace keeps its metadata itself, without ZooKeeper"},
+	{names: words("inter.broker.protocol.version log.message.format.version log.message.downconversion.enable controlled.shutdown.max.retries controlled.shutdown.retry.backoff.ms group.coordinator.new.enable"),
+		why: "Apache Kafka 4.0 removed it"},
+	{names: slices.Concat(
+		words("add.partitions.to.txn.retry.backoff.max.ms add.partitions.to.txn.retry.backoff.ms transactional.id.expiration.ms"),
+		below("transaction.", "abort.timed.out.transaction.cleanup.interval.ms max.timeout.ms partition.verification.enable remove.expired.transaction.cleanup.interval.ms"),
+		below("transaction.state.log.", "load.buffer.size min.isr num.partitions replication.factor segment.bytes")),
+		why: "transactions are not there yet"},
+	{names: slices.Concat(
+		below("group.consumer.", "assignment.interval.ms assignors heartbeat.interval.ms max.assignment.interval.ms max.heartbeat.interval.ms max.session.timeout.ms max.size migration.policy"),
+		below("group.consumer.", "min.assignment.interval.ms min.heartbeat.interval.ms min.session.timeout.ms regex.refresh.interval.ms session.timeout.ms"),
+		below("group.streams.", "assignment.interval.ms heartbeat.interval.ms initial.rebalance.delay.ms max.assignment.interval.ms max.heartbeat.interval.ms max.session.timeout.ms max.size"),
+		below("group.streams.", "max.standby.replicas min.assignment.interval.ms min.heartbeat.interval.ms min.session.timeout.ms num.standby.replicas session.timeout.ms"),
+		words("group.coordinator.rebalance.protocols")),
+		why: "groups have the classic protocol only"},
+	{names: slices.Concat(
+		below("group.share.", "assignment.interval.ms assignors delivery.count.limit heartbeat.interval.ms initialize.retry.interval.ms max.assignment.interval.ms max.delivery.count.limit"),
+		below("group.share.", "max.heartbeat.interval.ms max.partition.max.record.locks max.record.lock.duration.ms max.session.timeout.ms max.share.sessions max.size min.assignment.interval.ms"),
+		below("group.share.", "min.delivery.count.limit min.heartbeat.interval.ms min.partition.max.record.locks min.record.lock.duration.ms min.session.timeout.ms partition.max.record.locks"),
+		below("group.share.", "persister.class.name record.lock.duration.ms session.timeout.ms"),
+		below("share.coordinator.", "append.linger.ms cached.buffer.max.bytes cold.partition.snapshot.interval.ms load.buffer.size snapshot.update.records.per.snapshot threads write.timeout.ms"),
+		below("share.coordinator.state.topic.", "compression.codec min.isr num.partitions prune.interval.ms replication.factor segment.bytes"),
+		words("share.fetch.purgatory.purge.interval.requests")),
+		why: "share groups are not there yet"},
+	{names: slices.Concat(
+		below("remote.", "fetch.max.wait.ms list.offsets.request.timeout.ms log.index.file.cache.total.size.bytes log.metadata.custom.metadata.max.bytes log.reader.max.pending.tasks log.reader.threads"),
+		below("remote.log.manager.", "copier.thread.pool.size copy.max.bytes.per.second copy.quota.window.num copy.quota.window.size.seconds expiration.thread.pool.size fetch.max.bytes.per.second"),
+		below("remote.log.manager.", "fetch.quota.window.num fetch.quota.window.size.seconds follower.thread.pool.size task.interval.ms task.retry.backoff.max.ms task.retry.backoff.ms task.retry.jitter thread.pool.size"),
+		below("remote.log.metadata.manager.", "class.name class.path impl.prefix listener.name"),
+		below("remote.log.storage.manager.", "class.name class.path impl.prefix"),
+		words("follower.fetch.last.tiered.offset.enable log.local.retention.bytes log.local.retention.ms")),
+		why: "tiered storage is not there yet"},
+	{names: slices.Concat(
+		words("auto.leader.rebalance.enable broker.heartbeat.interval.ms broker.session.timeout.ms controlled.shutdown.enable initial.broker.registration.timeout.ms"),
+		words("leader.imbalance.check.interval.seconds num.replica.fetchers request.timeout.ms unclean.leader.election.interval.ms controller.socket.timeout.ms"),
+		below("replica.", "fetch.backoff.ms fetch.max.bytes fetch.min.bytes fetch.response.max.bytes fetch.wait.max.ms lag.time.max.ms selector.class socket.receive.buffer.bytes socket.timeout.ms"),
+		below("controller.quorum.", "append.linger.ms election.backoff.max.ms election.timeout.ms fetch.max.bytes fetch.snapshot.max.bytes fetch.timeout.ms request.timeout.ms retry.backoff.ms")),
+		why: "a cluster has one node yet"},
+	{names: slices.Concat(
+		words("quota.window.num quota.window.size.seconds replication.quota.window.num replication.quota.window.size.seconds controller.quota.window.num controller.quota.window.size.seconds"),
+		words("alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds num.replica.alter.log.dirs.threads")),
+		why: "quotas and moves between directories are not there yet"},
+	{names: below("log.cleaner.", "backoff.ms dedupe.buffer.size enable io.buffer.load.factor io.buffer.size io.max.bytes.per.second threads"),
+		why: "compaction is not performed yet"},
+}
+
+var legacyTuning = []legacy{
+	{names: slices.Concat(
+		words("num.network.threads num.io.threads background.threads queued.max.requests group.coordinator.threads group.coordinator.background.threads"),
+		words("group.coordinator.append.linger.ms group.coordinator.cached.buffer.max.bytes offsets.commit.timeout.ms offsets.load.buffer.size offsets.topic.compression.codec"),
+		words("delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests producer.purgatory.purge.interval.requests"),
+		words("log.initial.task.delay.ms log.dir.failure.timeout.ms producer.id.expiration.check.interval.ms server.max.startup.time.ms"),
+		words("controller.performance.always.log.threshold.ms controller.performance.sample.period.ms"),
+		below("metadata.", "log.max.snapshot.interval.ms log.segment.bytes log.segment.ms max.idle.interval.ms max.retention.bytes max.retention.ms")),
+		why: "it tunes a part of Apache Kafka that Headrace builds otherwise"},
+	{names: words("socket.connection.setup.timeout.max.ms socket.connection.setup.timeout.ms socket.listen.backlog.size socket.receive.buffer.bytes socket.send.buffer.bytes connection.failed.authentication.delay.ms"),
+		why: "sockets keep what the operating system gives them"},
+	{names: words("metric.reporters metrics.num.samples metrics.recording.level metrics.sample.window.ms kafka.metrics.polling.interval.secs kafka.metrics.reporters telemetry.max.bytes auto.include.jmx.reporter"),
+		why: "Headrace has metrics of its own"},
+}

@@ -1,0 +1,218 @@
+package conf
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+)
+
+// FlushMethod says how log files are made durable.
+type FlushMethod int8
+
+// The values of flush.method.
+const (
+	FlushAuto FlushMethod = iota
+	FlushFdatasync
+	FlushSyncfs
+)
+
+// String is the value of the key flush.method.
+func (m FlushMethod) String() string { return [...]string{"auto", "fdatasync", "syncfs"}[m] }
+
+// Node holds the broker keys that count for one node.
+type Node struct {
+	ID             kafka.NodeID
+	Rack           string // empty: none
+	LogDirs        []string
+	MetadataLogDir string // one of its own, or the first of LogDirs
+	FlushMethod    FlushMethod
+	Durability     Durability // the default of topics
+	SnapshotBytes  int64      // metadata.log.max.record.bytes.between.snapshots
+
+	Listeners   []Listener // those that clients connect to
+	Controllers []Listener // those for controllers, which a single node does not open
+	Advertised  []Listener // one for each of Listeners, in their order; an empty host stands for this machine's name
+
+	Network NetworkConfig
+	Topics  TopicDefaults
+	Upkeep  UpkeepConfig
+	Groups  GroupsConfig
+}
+
+// NetworkConfig bounds what connections may take.
+type NetworkConfig struct {
+	RequestMaxBytes     int
+	RequestMemory       int64         // for all requests in flight together; never below RequestMaxBytes
+	MaxIdle             time.Duration // negative: no limit
+	MaxConnections      int
+	MaxConnectionsPerIP int
+	FetchMaxBytes       int
+	FetchSessions       int
+	DescribePartitions  int // max.request.partition.size.limit
+}
+
+// TopicDefaults are the rules for topics that are made and deleted.
+type TopicDefaults struct {
+	Partitions    int32
+	Replication   int16
+	AutoCreate    bool
+	DeleteAllowed bool
+}
+
+// UpkeepConfig is the rhythm of what is done to logs in the background.
+type UpkeepConfig struct {
+	RetentionCheck          time.Duration
+	RecoveryPointCheckpoint time.Duration
+	LogStartCheckpoint      time.Duration
+	HighWatermarkCheckpoint time.Duration
+	RecoveryThreads         int // a directory
+	ProducerIDExpiration    time.Duration
+}
+
+// GroupsConfig is what group coordinators keep to.
+type GroupsConfig struct {
+	OffsetsPartitions    int32
+	OffsetsReplication   int16 // at most; a smaller cluster makes as many replicas as it has nodes
+	OffsetsSegmentBytes  int
+	OffsetsRetention     time.Duration
+	RetentionCheck       time.Duration
+	OffsetMetadataMax    int // bytes
+	MinSession           time.Duration
+	MaxSession           time.Duration
+	InitialRebalanceWait time.Duration
+	MaxSize              int
+}
+
+// NewNode gives the typed values of a node's keys, after checking what holds between them. Values of the layers set while
+// running that their definitions do not accept are passed over.
+func NewNode(l Layers) (Node, error) {
+	r := reader{l}
+	n := Node{
+		Rack: r.text("broker.rack"), LogDirs: r.list("log.dirs"), SnapshotBytes: r.num("metadata.log.max.record.bytes.between.snapshots"),
+		Network: NetworkConfig{
+			RequestMaxBytes: int(r.num("socket.request.max.bytes")), RequestMemory: r.num("queued.max.request.bytes"),
+			MaxIdle: r.ms("connections.max.idle.ms"), MaxConnections: int(r.num("max.connections")), MaxConnectionsPerIP: int(r.num("max.connections.per.ip")),
+			FetchMaxBytes: int(r.num("fetch.max.bytes")), FetchSessions: int(r.num("max.incremental.fetch.session.cache.slots")),
+			DescribePartitions: int(r.num("max.request.partition.size.limit")),
+		},
+		Topics: TopicDefaults{
+			Partitions: int32(r.num("num.partitions")), Replication: int16(r.num("default.replication.factor")),
+			AutoCreate: r.flag("auto.create.topics.enable"), DeleteAllowed: r.flag("delete.topic.enable"),
+		},
+		Upkeep: UpkeepConfig{
+			RetentionCheck: r.ms("log.retention.check.interval.ms"), RecoveryPointCheckpoint: r.ms("log.flush.offset.checkpoint.interval.ms"),
+			LogStartCheckpoint: r.ms("log.flush.start.offset.checkpoint.interval.ms"), HighWatermarkCheckpoint: r.ms("replica.high.watermark.checkpoint.interval.ms"),
+			RecoveryThreads: int(r.num("num.recovery.threads.per.data.dir")), ProducerIDExpiration: r.ms("producer.id.expiration.ms"),
+		},
+		Groups: GroupsConfig{
+			OffsetsPartitions: int32(r.num("offsets.topic.num.partitions")), OffsetsReplication: int16(r.num("offsets.topic.replication.factor")),
+			OffsetsSegmentBytes: int(r.num("offsets.topic.segment.bytes")), OffsetsRetention: time.Duration(r.num("offsets.retention.minutes")) * time.Minute,
+			RetentionCheck: r.ms("offsets.retention.check.interval.ms"), OffsetMetadataMax: int(r.num("offset.metadata.max.bytes")),
+			MinSession: r.ms("group.min.session.timeout.ms"), MaxSession: r.ms("group.max.session.timeout.ms"),
+			InitialRebalanceWait: r.ms("group.initial.rebalance.delay.ms"), MaxSize: int(r.num("group.max.size")),
+		},
+		FlushMethod: FlushMethod(slices.Index([]string{"auto", "fdatasync", "syncfs"}, r.text("flush.method"))),
+		Durability:  Durability(slices.Index([]string{"flush", "os"}, r.text("durability"))),
+	}
+	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, checkQuorum, checkLimits} {
+		if err := step(r, &n); err != nil {
+			return Node{}, err
+		}
+	}
+	return n, nil
+}
+
+// reader reads typed values of broker keys.
+type reader struct{ l Layers }
+
+func (r reader) value(name string) value {
+	d, _ := Lookup(ScopeBroker, name)
+	text, _, _ := r.l.broker(d)
+	v, _ := parse(d, text)
+	return v
+}
+
+func (r reader) num(name string) int64        { return r.value(name).i }
+func (r reader) ms(name string) time.Duration { return fromMillis(r.num(name)) }
+func (r reader) flag(name string) bool        { return r.value(name).b }
+func (r reader) text(name string) string      { return r.value(name).s }
+func (r reader) list(name string) []string    { return r.value(name).list }
+
+func (r reader) isSet(name string) bool {
+	_, ok := r.l.Static.Get(name)
+	return ok
+}
+
+func identify(r reader, n *Node) error {
+	id, old := r.num("node.id"), r.num("broker.id")
+	if old >= 0 && id != old {
+		return invalid(fmt.Sprintf("node.id=%d and broker.id=%d differ: set node.id alone", id, old))
+	}
+	n.ID = kafka.NodeID(id)
+	roles := r.list("process.roles")
+	if !slices.Contains(roles, "broker") || !slices.Contains(roles, "controller") {
+		return invalid(fmt.Sprintf("process.roles=%s is not there yet: a node is both, broker,controller", strings.Join(roles, ",")))
+	}
+	return nil
+}
+
+func chooseDirs(r reader, n *Node) error {
+	if len(n.LogDirs) == 0 {
+		n.LogDirs = r.list("log.dir")
+	}
+	if len(n.LogDirs) == 0 {
+		return invalid("log.dirs is empty: name the directory that holds the data")
+	}
+	n.MetadataLogDir = r.text("metadata.log.dir")
+	if n.MetadataLogDir == "" {
+		n.MetadataLogDir = n.LogDirs[0]
+	}
+	return nil
+}
+
+// checkQuorum refuses to start a cluster of its own for a node that was told to join another.
+func checkQuorum(r reader, n *Node) error {
+	for _, voter := range r.list("controller.quorum.voters") {
+		id, address, ok := strings.Cut(voter, "@")
+		number, err := strconv.ParseInt(id, 10, 32)
+		if _, _, bad := splitHostPort(address); !ok || err != nil || bad != nil {
+			return invalid(fmt.Sprintf("controller.quorum.voters: %q is not id@host:port", voter))
+		}
+		if kafka.NodeID(number) != n.ID {
+			return invalid(fmt.Sprintf("controller.quorum.voters names node %d: clusters of several nodes are not there yet, only this node (%d) may be named", number, n.ID))
+		}
+	}
+	for _, server := range r.list("controller.quorum.bootstrap.servers") {
+		_, port, err := splitHostPort(server)
+		if err != nil {
+			return invalid(fmt.Sprintf("controller.quorum.bootstrap.servers: %s", err))
+		}
+		if !slices.ContainsFunc(n.Controllers, func(l Listener) bool { return l.Port == port }) {
+			return invalid(fmt.Sprintf("controller.quorum.bootstrap.servers names %s, which is no controller listener of this node: clusters of several nodes are not there yet", server))
+		}
+	}
+	return nil
+}
+
+// defaultRequestMemory holds the requests of a node that is busy, and leaves 256 MiB for the whole process in reach.
+const defaultRequestMemory = 128 << 20
+
+func checkLimits(_ reader, n *Node) error {
+	if n.Network.RequestMemory <= 0 {
+		n.Network.RequestMemory = max(defaultRequestMemory, int64(n.Network.RequestMaxBytes))
+	}
+	switch {
+	case n.Network.RequestMemory < int64(n.Network.RequestMaxBytes):
+		return invalid(fmt.Sprintf("queued.max.request.bytes=%d is less than socket.request.max.bytes=%d: the largest request would never fit",
+			n.Network.RequestMemory, n.Network.RequestMaxBytes))
+	case n.Groups.MinSession > n.Groups.MaxSession:
+		return invalid("group.min.session.timeout.ms is more than group.max.session.timeout.ms")
+	case n.Topics.Replication < 1:
+		return invalid("default.replication.factor must be at least 1")
+	}
+	return nil
+}
