@@ -96,7 +96,7 @@ install() {
 		case $name in
 		java* | cross | tools) install_java ;;
 		kafkajs) install_kafkajs ;;
-		kcat) install_kcat ;;
+		kcat) install_kcat && install_java ;;
 		esac
 	done
 	if [[ $target == kafka ]]; then "$here/kafka-oracle.sh" fetch; fi

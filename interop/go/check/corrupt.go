@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/headrace/headrace/interop/go/flights"
 )
 
 // corruptions damage the expectation in one place each, the place being a row of its middle.
@@ -22,8 +24,11 @@ var corruptions = map[string]func(rows [][]byte, i int) [][]byte{
 		return rows
 	},
 	"null value made empty": func(rows [][]byte, i int) [][]byte {
-		i += slices.IndexFunc(rows[i:], func(row []byte) bool { return bytes.Contains(row, []byte("\t\\N\trow=")) })
-		rows[i] = bytes.Replace(rows[i], []byte("\t\\N\trow="), []byte("\t\trow="), 1)
+		nullValue := []byte("\t" + flights.Null + "\t")
+		i += slices.IndexFunc(rows[i:], func(row []byte) bool {
+			return bytes.Contains(row, nullValue) && string(bytes.Split(row, []byte("\t"))[2]) == flights.Null
+		})
+		rows[i] = bytes.Replace(rows[i], nullValue, []byte("\t\t"), 1)
 		return rows
 	},
 	"row taken out": func(rows [][]byte, i int) [][]byte { return slices.Delete(rows, i, i+1) },
@@ -42,7 +47,7 @@ var corruptions = map[string]func(rows [][]byte, i int) [][]byte{
 func (s Seen) Corruptible(rows [][]byte) (int, error) {
 	// A row with a key and a value, so that each damage finds what it damages.
 	i := len(rows) / 2
-	for bytes.Contains(rows[i], []byte("\t\\N\t")) {
+	for bytes.Contains(rows[i], []byte("\t"+flights.Null+"\t")) {
 		i++
 	}
 	for name, damage := range maps.All(corruptions) {
