@@ -175,6 +175,20 @@ func appendRecord(dst []byte, offsetDelta int32, timestampDelta int64, key, valu
 	return dst
 }
 
+// appendRaw appends a record that lies in another batch, with other deltas.
+func appendRaw(dst []byte, offsetDelta int32, timestampDelta int64, r *rawRecord) []byte {
+	size := 1 + sizeVarint(timestampDelta) + sizeVarint(int64(offsetDelta)) + nullableSize(r.key) + nullableSize(r.value)
+	size += sizeVarint(int64(r.headerCount)) + len(r.headers)
+	dst = binary.AppendVarint(dst, int64(size))
+	dst = append(dst, 0)
+	dst = binary.AppendVarint(dst, timestampDelta)
+	dst = binary.AppendVarint(dst, int64(offsetDelta))
+	dst = appendNullable(dst, r.key)
+	dst = appendNullable(dst, r.value)
+	dst = binary.AppendVarint(dst, int64(r.headerCount))
+	return append(dst, r.headers...)
+}
+
 func appendNullable(dst, b []byte) []byte {
 	if b == nil {
 		return binary.AppendVarint(dst, -1)

@@ -64,9 +64,9 @@ func decompressZstd(dst, src []byte, limit int64) ([]byte, error) {
 	// found out by the first attempts.
 	most := maxLen(dst, limit) - int64(len(dst))
 	possible := (int64(len(src))/zstdMinBlock + 1) * zstdMaxBlock
-	room := int64(max(cap(dst)-len(dst), 4*len(src), minGrow))
+	ceiling := min(most, possible)
+	room := max(int64(cap(dst)-len(dst)), zstdFirstRoom(src))
 	for {
-		ceiling := min(most, possible)
 		room = min(room, ceiling)
 		dst = slices.Grow(dst, int(room))
 		at := len(dst)
@@ -88,4 +88,14 @@ func decompressZstd(dst, src []byte, limit int64) ([]byte, error) {
 		}
 		room *= 4
 	}
+}
+
+// zstdFirstRoom guesses what src inflates to: what its first frame declares where that is believable, or four times its length.
+func zstdFirstRoom(src []byte) int64 {
+	guess := int64(max(4*len(src), minGrow))
+	var h zstd.Header
+	if h.Decode(src) == nil && h.HasFCS && h.FrameContentSize <= uint64(16*guess) {
+		guess = max(int64(h.FrameContentSize), 64) // never 0, which would not grow
+	}
+	return guess
 }
