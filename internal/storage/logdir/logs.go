@@ -1,0 +1,185 @@
+package logdir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// OpenLog opens or makes the log of tp with its checkpointed recovery point and start. Different logs may be opened in
+// parallel. A zero id takes the one in the folder.
+func (d *Dir) OpenLog(tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
+	o := commitlog.OpenOptions{FS: d.fs, Dir: filepath.Join(d.path, tp.String()), Partition: tp, TopicID: id, Config: cfg,
+		Now: now, Rand: rnd, Log: d.log.With("partition", tp.String())}
+	l, err := d.openLog(o)
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
+	}
+	return l, nil
+}
+
+func (d *Dir) openLog(o commitlog.OpenOptions) (l *commitlog.Log, err error) {
+	if o.Clean, err = d.reserve(o.Partition); err != nil {
+		return nil, err
+	}
+	defer func() { d.settle(o.Partition, l, err) }()
+	if err := d.forgetFormer(o.Partition, o.Dir); err != nil {
+		return nil, err
+	}
+	o.RecoveryPoint, o.LogStart = d.offset(recoveryFile, o.Partition), d.offset(logStartFile, o.Partition)
+	return commitlog.Open(o)
+}
+
+// reserve makes tp ours, so that no other call opens it at the same time.
+func (d *Dir) reserve(tp kafka.TopicPartition) (clean bool, err error) {
+	if err := d.Offline(); err != nil {
+		return false, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.closed {
+		return false, fs.ErrClosed
+	}
+	if _, taken := d.mu.open[tp]; taken {
+		return false, fmt.Errorf("it is open already: %w", fs.ErrExist)
+	}
+	d.mu.open[tp] = nil
+	return d.wasClean && d.mu.untouched[tp], nil
+}
+
+// settle ends what reserve began.
+func (d *Dir) settle(tp kafka.TopicPartition, l *commitlog.Log, err error) {
+	d.mu.Lock()
+	if err == nil {
+		d.mu.open[tp] = l
+		delete(d.mu.untouched, tp)
+	} else {
+		delete(d.mu.open, tp)
+		d.mu.suspect = true // what a half-done recovery left must not be called clean
+	}
+	d.mu.Unlock()
+	if errors.Is(err, kerr.KafkaStorageError) {
+		d.Fail(err)
+	}
+	if offline := d.Offline(); err == nil && offline != nil {
+		l.Fail(offline) // the dir failed meanwhile, when the log was not yet among those that Fail sees
+	}
+}
+
+// forgetFormer makes durable that nothing is known of a partition whose folder is not there: offsets of a former
+// partition of that name would let records of the new one pass for flushed.
+func (d *Dir) forgetFormer(tp kafka.TopicPartition, folder string) error {
+	_, err := d.fs.Stat(folder)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	d.write.Lock()
+	defer d.write.Unlock()
+	d.mu.Lock()
+	known := d.mu.stale[tp]
+	d.mu.Unlock()
+	if !known {
+		return nil
+	}
+	return d.writeCheckpoints()
+}
+
+func (d *Dir) offset(file string, tp kafka.TopicPartition) kafka.Offset {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.offsets[file][tp]
+}
+
+// Delete closes the log of tp, if l is not nil, and removes its folder: it is renamed durably first, so that a crash
+// leaves all of the partition or none of it. Read plans that are not released may fail.
+func (d *Dir) Delete(tp kafka.TopicPartition, l *commitlog.Log) error {
+	if err := d.Offline(); err != nil {
+		return fmt.Errorf("delete %v: %w", tp, err)
+	}
+	folder := filepath.Join(d.path, tp.String())
+	id := kafka.TopicID{}
+	if l != nil {
+		id = l.TopicID()
+		l.CloseAbrupt()
+	} else {
+		id, _ = readTopicID(d.fs, folder) // a broken file must not keep a partition from being deleted
+	}
+	d.mu.Lock()
+	delete(d.mu.open, tp)
+	delete(d.mu.untouched, tp)
+	d.forget(tp)
+	d.mu.Unlock()
+	if err := d.remove(folder, filepath.Join(d.path, deletedName(tp, id))); err != nil {
+		d.Fail(fmt.Errorf("delete %v: %w", tp, err))
+		return d.Offline()
+	}
+	return nil
+}
+
+func (d *Dir) remove(folder, deleted string) error {
+	if err := d.fs.RemoveAll(deleted); err != nil { // left by an earlier deletion that was cut short
+		return err
+	}
+	if err := d.fs.Rename(folder, deleted); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := d.fs.SyncDir(d.path); err != nil {
+		return err
+	}
+	return d.fs.RemoveAll(deleted)
+}
+
+// forget drops what is known of tp in memory; its entries in the files are stale until they are next written. d.mu is
+// held.
+func (d *Dir) forget(tp kafka.TopicPartition) {
+	for _, o := range d.mu.offsets {
+		delete(o, tp)
+	}
+	d.mu.stale[tp] = true
+}
+
+// offline is why a dir failed.
+type offline struct{ cause error }
+
+// Fail takes the dir and all its open logs offline, for the rest of the process. The first cause is logged.
+func (d *Dir) Fail(cause error) {
+	if cause == nil || !d.failed.CompareAndSwap(nil, &offline{cause}) {
+		return
+	}
+	d.log.Error("log dir is offline: its partitions are unavailable until it is repaired and the node restarted", "err", cause)
+	for _, l := range d.openLogs() {
+		l.Fail(cause)
+	}
+}
+
+// Offline is nil while the dir works; its error wraps kerr.KafkaStorageError.
+func (d *Dir) Offline() error {
+	f := d.failed.Load()
+	if f == nil {
+		return nil
+	}
+	return fmt.Errorf("log dir %s is offline: %w: %w", d.path, f.cause, kerr.KafkaStorageError)
+}
+
+func (d *Dir) openLogs() []*commitlog.Log {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	logs := make([]*commitlog.Log, 0, len(d.mu.open))
+	for _, l := range d.mu.open {
+		if l != nil {
+			logs = append(logs, l)
+		}
+	}
+	return logs
+}

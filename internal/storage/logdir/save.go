@@ -1,0 +1,155 @@
+package logdir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// Checkpoint writes the three checkpoint files for logs, or for all open ones when logs is nil; entries of others stay
+// as they are. hw tells high watermarks, and must not call the Dir; where it is nil or below 0 the known one stays. A
+// failure takes the dir offline.
+//
+// After a truncation, Checkpoint must return before the log is appended to: the recovery point on disk may lie beyond the
+// truncated end, and unflushed records below it would pass for flushed.
+func (d *Dir) Checkpoint(logs []*commitlog.Log, hw func(kafka.TopicPartition) kafka.Offset) error {
+	if err := d.Offline(); err != nil {
+		return err
+	}
+	if logs == nil {
+		logs = d.openLogs()
+	}
+	d.write.Lock()
+	defer d.write.Unlock()
+	for _, l := range logs {
+		d.note(l, watermark(hw, l.Partition()))
+	}
+	return d.writeCheckpoints()
+}
+
+func watermark(hw func(kafka.TopicPartition) kafka.Offset, tp kafka.TopicPartition) kafka.Offset {
+	if hw == nil {
+		return kafka.NoOffset
+	}
+	return hw(tp)
+}
+
+// note takes over what l knows, unless it was deleted or closed meanwhile.
+func (d *Dir) note(l *commitlog.Log, hw kafka.Offset) {
+	tp, flushed, start := l.Partition(), l.Flushed(), l.Start()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.open[tp] != l {
+		return
+	}
+	d.mu.offsets[recoveryFile][tp] = flushed
+	if start > 0 {
+		d.mu.offsets[logStartFile][tp] = start
+	} else {
+		delete(d.mu.offsets[logStartFile], tp)
+	}
+	if hw >= 0 {
+		d.mu.offsets[highWatermarkFile][tp] = hw
+	}
+}
+
+// writeCheckpoints writes the files whose content changed; a failure takes the dir offline. d.write is held.
+func (d *Dir) writeCheckpoints() error {
+	d.mu.Lock()
+	content := map[string][]byte{}
+	for _, file := range checkpointFiles() {
+		content[file] = appendOffsets(nil, d.mu.offsets[file])
+	}
+	d.mu.stale = map[kafka.TopicPartition]bool{}
+	d.mu.Unlock()
+	for _, file := range checkpointFiles() {
+		if bytes.Equal(content[file], d.last[file]) {
+			continue
+		}
+		if err := replace(d.fs, filepath.Join(d.path, file), content[file]); err != nil {
+			d.Fail(fmt.Errorf("write checkpoint: %w", err))
+			return d.Offline()
+		}
+		d.last[file] = content[file]
+	}
+	return nil
+}
+
+// CloseLog closes one log, flushed, and keeps what it knew for the checkpoints. Logs may be closed in parallel.
+func (d *Dir) CloseLog(now time.Time, l *commitlog.Log, hw kafka.Offset) error {
+	tp := l.Partition()
+	err := l.Close(now)
+	if err == nil {
+		err = l.Failed()
+	}
+	d.note(l, hw)
+	d.mu.Lock()
+	if d.mu.open[tp] == l {
+		delete(d.mu.open, tp)
+	}
+	d.mu.suspect = d.mu.suspect || err != nil
+	d.mu.Unlock()
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("close log %v: %w", tp, err)
+	if errors.Is(err, kerr.KafkaStorageError) {
+		d.Fail(err)
+	}
+	return err
+}
+
+// CloseClean closes the logs that are still open, writes the checkpoints and then, if nothing failed since the start, the
+// marker of a clean stop with brokerEpoch. It lets go of the lock in any case.
+func (d *Dir) CloseClean(now time.Time, brokerEpoch int64, hw func(kafka.TopicPartition) kafka.Offset) error {
+	err := d.closeClean(now, brokerEpoch, hw)
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("close log dir %s: %w", d.path, err)
+	}
+	return nil
+}
+
+func (d *Dir) closeClean(now time.Time, brokerEpoch int64, hw func(kafka.TopicPartition) kafka.Offset) error {
+	var failed error
+	for _, l := range d.openLogs() {
+		if err := d.CloseLog(now, l, watermark(hw, l.Partition())); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	if err := d.Checkpoint(nil, nil); err != nil {
+		return err
+	}
+	if failed != nil {
+		return failed
+	}
+	if !d.mayMark() {
+		return nil
+	}
+	return writeMarker(d.fs, d.path, brokerEpoch)
+}
+
+// mayMark tells whether every partition is as a clean stop leaves it.
+func (d *Dir) mayMark() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.mu.closed || d.mu.suspect || len(d.mu.open) > 0:
+		d.log.Warn("no clean-shutdown marker is written: a log failed to open or to close")
+		return false
+	case !d.wasClean && len(d.mu.untouched) > 0:
+		d.log.Warn("no clean-shutdown marker is written: partitions were not opened, so not recovered, since the last crash",
+			"count", len(d.mu.untouched), "some", d.untouchedNames())
+		return false
+	}
+	return true
+}
