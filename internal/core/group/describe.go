@@ -1,0 +1,148 @@
+package group
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DescribeGroups 0 to 6, ListGroups 0 to 5, DeleteGroups 0 to 2 (3 brings a message). They see groups that are committed;
+// their members and states are those of now.
+
+// describeKnowsNotFound is the first version that is told GROUP_ID_NOT_FOUND; older ones see a group that is "Dead".
+const describeKnowsNotFound = 6
+
+func groupNotFound(id string) error {
+	return fmt.Errorf("group %q: %w", id, kerr.GroupIDNotFound)
+}
+
+func describeError(req *kmsg.DescribeGroupsRequest, err error) *kmsg.DescribeGroupsResponse {
+	resp := kmsg.NewPtrDescribeGroupsResponse()
+	for _, id := range req.Groups {
+		g := kmsg.NewDescribeGroupsResponseGroup()
+		g.Group, g.ErrorCode = id, code(err)
+		resp.Groups = append(resp.Groups, g)
+	}
+	return resp
+}
+
+func (t *turn) describeGroups(r Request, req *kmsg.DescribeGroupsRequest) {
+	resp := kmsg.NewPtrDescribeGroupsResponse()
+	for _, id := range req.Groups {
+		resp.Groups = append(resp.Groups, t.s.describe(id, r.Version))
+	}
+	t.reply(r.waiter(), resp)
+}
+
+func (s *Shard) describe(id string, version int16) kmsg.DescribeGroupsResponseGroup {
+	resp := kmsg.NewDescribeGroupsResponseGroup()
+	resp.Group = id
+	g := s.committedGroup(id)
+	if g == nil {
+		resp.State = stateDead
+		if version >= describeKnowsNotFound {
+			resp.ErrorCode = kerr.GroupIDNotFound.Code
+			resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
+		}
+		return resp
+	}
+	resp.State, resp.ProtocolType = g.state.String(), g.protocolType
+	if g.state == stable {
+		resp.Protocol = g.protocol
+	}
+	for _, m := range g.members {
+		rm := kmsg.DescribeGroupsResponseGroupMember{
+			MemberID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost, MemberAssignment: m.assignment,
+		}
+		if g.state == stable {
+			rm.ProtocolMetadata = m.metadata(g.protocol)
+		}
+		resp.Members = append(resp.Members, rm)
+	}
+	return resp
+}
+
+// committedGroup finds a group that readers may see. One that is deleted but not yet committed so is as it was saved.
+func (s *Shard) committedGroup(id string) *group {
+	saved, ok := s.saved.Committed(id)
+	if !ok {
+		return nil
+	}
+	if g := s.group(id); g != nil {
+		return g
+	}
+	return saved.restore(id)
+}
+
+// groupType is what ListGroups calls the groups of this machine.
+const groupType = "Classic"
+
+func (t *turn) listGroups(r Request, req *kmsg.ListGroupsRequest) {
+	resp := kmsg.NewPtrListGroupsResponse()
+	if r.Version >= 5 && len(req.TypesFilter) > 0 && !slices.ContainsFunc(req.TypesFilter, isClassic) {
+		t.reply(r.waiter(), resp)
+		return
+	}
+	ids := make([]string, 0, t.s.saved.Len())
+	for id := range t.s.saved.AllCommitted() {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		g := t.s.committedGroup(id)
+		inState := func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), g.state.String()) }
+		if r.Version >= 4 && len(req.StatesFilter) > 0 && !slices.ContainsFunc(req.StatesFilter, inState) {
+			continue
+		}
+		resp.Groups = append(resp.Groups, kmsg.ListGroupsResponseGroup{
+			Group: id, ProtocolType: g.protocolType, GroupState: g.state.String(), GroupType: groupType,
+		})
+	}
+	t.reply(r.waiter(), resp)
+}
+
+func isClassic(filter string) bool { return strings.EqualFold(filter, groupType) }
+
+func deleteError(req *kmsg.DeleteGroupsRequest, err error) *kmsg.DeleteGroupsResponse {
+	resp := kmsg.NewPtrDeleteGroupsResponse()
+	for _, id := range req.Groups {
+		resp.Groups = append(resp.Groups, kmsg.DeleteGroupsResponseGroup{Group: id, ErrorCode: code(err)})
+	}
+	return resp
+}
+
+func (t *turn) deleteGroups(r Request, req *kmsg.DeleteGroupsRequest) {
+	resp := kmsg.NewPtrDeleteGroupsResponse()
+	done := make(map[string]struct{}, len(req.Groups))
+	for _, id := range req.Groups {
+		var err error
+		if _, twice := done[id]; !twice {
+			err = t.deleteGroup(id)
+		}
+		done[id] = struct{}{}
+		resp.Groups = append(resp.Groups, kmsg.DeleteGroupsResponseGroup{Group: id, ErrorCode: code(err)})
+	}
+	t.replyAfterCommit(r.waiter(), resp)
+}
+
+// deleteGroup removes a group without members, and all its offsets.
+func (t *turn) deleteGroup(id string) error {
+	g := t.s.group(id)
+	if g == nil {
+		return groupNotFound(id)
+	}
+	if g.state != empty {
+		return kerr.NonEmptyGroup
+	}
+	for _, tp := range t.s.partitions(id) {
+		t.record(offsetKey(id, tp.Topic, tp.Partition), nil)
+	}
+	t.endOpen(func(o openOffset) bool { return o.group == id })
+	t.record(groupKey(id), nil)
+	t.drop(g)
+	return nil
+}
+

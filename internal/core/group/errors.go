@@ -1,0 +1,90 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var errUnsupported = fmt.Errorf("not a request of the group coordinator: %w", kerr.UnsupportedVersion)
+
+// code is the protocol's number for err.
+func code(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	var k *kerr.Error
+	if errors.As(err, &k) {
+		return k.Code
+	}
+	return kerr.UnknownServerError.Code
+}
+
+// ErrorResponse is the answer to req when it fails as a whole with err, in the shape that its version has for that.
+func ErrorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
+	resp := errorResponse(req, version, err)
+	resp.SetVersion(version)
+	return resp
+}
+
+func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
+	switch req := req.(type) {
+	case *kmsg.JoinGroupRequest:
+		return joinError(req.MemberID, err)
+	case *kmsg.SyncGroupRequest:
+		resp := kmsg.NewPtrSyncGroupResponse()
+		resp.ErrorCode = code(err)
+		return resp
+	case *kmsg.HeartbeatRequest:
+		return heartbeatResponse(err)
+	case *kmsg.LeaveGroupRequest:
+		resp := kmsg.NewPtrLeaveGroupResponse()
+		resp.ErrorCode = code(err)
+		return resp
+	case *kmsg.OffsetCommitRequest:
+		return commitError(req, err)
+	case *kmsg.OffsetFetchRequest:
+		return fetchError(req, version, err)
+	case *kmsg.OffsetDeleteRequest:
+		resp := kmsg.NewPtrOffsetDeleteResponse()
+		resp.ErrorCode = code(err)
+		return resp
+	case *kmsg.DescribeGroupsRequest:
+		return describeError(req, err)
+	case *kmsg.DeleteGroupsRequest:
+		return deleteError(req, err)
+	case *kmsg.ListGroupsRequest:
+		resp := kmsg.NewPtrListGroupsResponse()
+		resp.ErrorCode = code(err)
+		return resp
+	}
+	return req.ResponseKind()
+}
+
+// AppendError is what members are told when the records of their group could not be written or committed in time.
+func AppendError(err error) error {
+	for _, is := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.NotCoordinator} {
+		if errors.Is(err, is) {
+			return kerr.NotCoordinator
+		}
+	}
+	for _, is := range []*kerr.Error{kerr.MessageTooLarge, kerr.RecordListTooLarge} {
+		if errors.Is(err, is) {
+			return kerr.UnknownServerError
+		}
+	}
+	return kerr.CoordinatorNotAvailable
+}
+
+// maxString is the longest string of the record formats.
+const maxString = 1<<15 - 1
+
+// checkGroupID refuses what no group can be called. Requests about offsets also allow the empty id, as Kafka does.
+func checkGroupID(id string, allowEmpty bool) error {
+	if id == "" && !allowEmpty || len(id) > maxString {
+		return fmt.Errorf("group id of %d bytes: %w", len(id), kerr.InvalidGroupID)
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package group
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Heartbeat, versions 0 to 4. v3 brings static members.
+
+func heartbeatResponse(err error) *kmsg.HeartbeatResponse {
+	resp := kmsg.NewPtrHeartbeatResponse()
+	resp.ErrorCode = code(err)
+	return resp
+}
+
+func (t *turn) heartbeat(r Request, req *kmsg.HeartbeatRequest) {
+	t.reply(r.waiter(), heartbeatResponse(t.beat(req)))
+}
+
+func (t *turn) beat(req *kmsg.HeartbeatRequest) error {
+	if err := checkGroupID(req.Group, false); err != nil {
+		return err
+	}
+	g := t.s.group(req.Group)
+	if g == nil {
+		return kerr.UnknownMemberID
+	}
+	if err := g.check(req.MemberID, req.InstanceID); err != nil {
+		return err
+	}
+	if req.Generation != g.generation {
+		return kerr.IllegalGeneration
+	}
+	m := g.byID[req.MemberID]
+	t.arm(g.session(m.id), m.sessionTimeout)
+	if g.state == preparing {
+		return kerr.RebalanceInProgress
+	}
+	return nil
+}

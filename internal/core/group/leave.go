@@ -1,0 +1,70 @@
+package group
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// LeaveGroup, versions 0 to 5. From v3 several members leave at once, static ones by their instance id alone; before,
+// the one member's error is the answer's own. v5 brings a reason, which is only for logs.
+
+const leaveInBatches = 3
+
+func (t *turn) leaveGroup(r Request, req *kmsg.LeaveGroupRequest) {
+	if err := checkGroupID(req.Group, false); err != nil {
+		t.fail(r, err)
+		return
+	}
+	members := req.Members
+	if r.Version < leaveInBatches {
+		members = []kmsg.LeaveGroupRequestMember{{MemberID: req.MemberID}}
+	}
+	g := t.s.group(req.Group)
+	resp := kmsg.NewPtrLeaveGroupResponse()
+	left := false
+	for _, m := range members {
+		err := error(kerr.UnknownMemberID)
+		if g != nil {
+			err = t.leave(g, m)
+		}
+		left = left || err == nil
+		resp.Members = append(resp.Members, kmsg.LeaveGroupResponseMember{
+			MemberID: m.MemberID, InstanceID: m.InstanceID, ErrorCode: code(err),
+		})
+	}
+	if left {
+		switch g.state {
+		case stable, completing:
+			t.rebalance(g)
+		case preparing:
+			t.completeJoinIfAll(g)
+		}
+	}
+	if r.Version < leaveInBatches {
+		resp.ErrorCode = resp.Members[0].ErrorCode
+		resp.Members = nil
+	}
+	t.answer(r.waiter(), resp, len(t.out.Records) > 0)
+}
+
+// leave takes one member out without a thought for the group. Administrators name static members by instance alone.
+func (t *turn) leave(g *group, who kmsg.LeaveGroupRequestMember) error {
+	id := who.MemberID
+	if id == "" {
+		var ok bool
+		if who.InstanceID == nil {
+			return kerr.UnknownMemberID
+		}
+		if id, ok = g.static[*who.InstanceID]; !ok {
+			return kerr.UnknownMemberID
+		}
+	} else if _, pending := g.pendingJoin[id]; pending {
+		delete(g.pendingJoin, id)
+		t.disarm(g.session(id))
+		return nil
+	} else if err := g.check(id, who.InstanceID); err != nil {
+		return err
+	}
+	t.removeMember(g, g.byID[id])
+	return nil
+}

@@ -1,0 +1,218 @@
+package group
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf16"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+)
+
+// Offset is what a group has committed for a partition.
+type Offset struct {
+	Offset          int64
+	LeaderEpoch     int32 // -1 when the client did not say
+	Metadata        string
+	CommitTimestamp int64
+	ExpireTimestamp int64 // of clients that set a retention (v2 to v4); -1 for none
+	TopicID         kafka.TopicID
+	Record          kafka.Offset // of the record in __consumer_offsets
+}
+
+func offsetKey(group, topic string, partition int32) []byte {
+	k := kmsg.OffsetCommitKey{Version: offsetKeyKind, Group: group, Topic: topic, Partition: partition}
+	return k.AppendTo(nil)
+}
+
+func (o Offset) value() []byte {
+	v := kmsg.OffsetCommitValue{
+		Version: offsetVersion, Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: o.Metadata,
+		CommitTimestamp: o.CommitTimestamp, ExpireTimestamp: o.ExpireTimestamp, TopicID: o.TopicID,
+	}
+	if o.ExpireTimestamp != -1 {
+		v.Version = expiringVersion
+	}
+	return v.AppendTo(nil)
+}
+
+// OffsetCommit, versions 2 to 10. v2 to v4 may set a retention, v6 brings the leader epoch, v7 static members. v9 says
+// GROUP_ID_NOT_FOUND where older ones say ILLEGAL_GENERATION. v10 names topics by id alone: the caller has put the name
+// beside the id, and in older versions the id beside the name where it knows it.
+
+const commitKnowsGroupNotFound = 9
+
+func commitError(req *kmsg.OffsetCommitRequest, err error) *kmsg.OffsetCommitResponse {
+	resp := kmsg.NewPtrOffsetCommitResponse()
+	for _, topic := range req.Topics {
+		rt := kmsg.OffsetCommitResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
+		for _, p := range topic.Partitions {
+			rt.Partitions = append(rt.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition, ErrorCode: code(err)})
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+func (t *turn) offsetCommit(r Request, req *kmsg.OffsetCommitRequest) {
+	if err := t.checkCommit(r, req); err != nil {
+		t.reply(r.waiter(), commitError(req, err))
+		return
+	}
+	expires := int64(-1)
+	if req.RetentionTimeMillis != -1 && r.Version <= 4 {
+		expires = t.millis() + req.RetentionTimeMillis
+	}
+	resp := kmsg.NewPtrOffsetCommitResponse()
+	for _, topic := range req.Topics {
+		rt := kmsg.OffsetCommitResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
+		for _, p := range topic.Partitions {
+			err := t.commit(req.Group, topic, p, expires)
+			rt.Partitions = append(rt.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition, ErrorCode: code(err)})
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	t.answer(r.waiter(), resp, len(t.out.Records) > 0)
+}
+
+// checkCommit refuses who may not commit, and counts the commit of a member as a heartbeat.
+func (t *turn) checkCommit(r Request, req *kmsg.OffsetCommitRequest) error {
+	if err := checkGroupID(req.Group, true); err != nil {
+		return err
+	}
+	g := t.s.group(req.Group)
+	if g == nil {
+		switch {
+		case req.Generation < 0:
+			return nil // a consumer that does without membership; the record makes the group
+		case r.Version >= commitKnowsGroupNotFound:
+			return groupNotFound(req.Group)
+		}
+		return kerr.IllegalGeneration
+	}
+	if err := g.mayCommit(req); err != nil {
+		return err
+	}
+	if m := g.byID[req.MemberID]; m != nil && (g.state == stable || g.state == preparing) {
+		t.arm(g.session(m.id), m.sessionTimeout)
+	}
+	return nil
+}
+
+// mayCommit: without a generation only while the group is empty, otherwise as a member of the current one. Who commits
+// while the group completes a rebalance has its generation already and is told to wait.
+func (g *group) mayCommit(req *kmsg.OffsetCommitRequest) error {
+	if req.Generation < 0 && g.state == empty {
+		return nil
+	}
+	if req.Generation < 0 && req.MemberID == "" && req.InstanceID == nil {
+		return kerr.UnknownMemberID
+	}
+	if err := g.check(req.MemberID, req.InstanceID); err != nil {
+		return err
+	}
+	if req.Generation != g.generation {
+		return kerr.IllegalGeneration
+	}
+	if g.state == completing {
+		return kerr.RebalanceInProgress
+	}
+	return nil
+}
+
+func (t *turn) commit(group string, topic kmsg.OffsetCommitRequestTopic, p kmsg.OffsetCommitRequestTopicPartition, expires int64) error {
+	if len(topic.Topic) > kafka.MaxTopicNameLen {
+		return fmt.Errorf("topic name of %d bytes: %w", len(topic.Topic), kerr.InvalidTopicException)
+	}
+	metadata := deref(p.Metadata)
+	if tooLong(metadata, t.s.cfg.OffsetMetadataMax) || expires != -1 && len(metadata) > maxString {
+		return kerr.OffsetMetadataTooLarge
+	}
+	o := Offset{
+		Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: metadata,
+		CommitTimestamp: t.millis(), ExpireTimestamp: expires, TopicID: topic.TopicID,
+	}
+	t.record(offsetKey(group, topic.Topic, p.Partition), o.value())
+	return nil
+}
+
+// tooLong tells whether s has more UTF-16 units than limit, which is how Kafka counts.
+func tooLong(s string, limit int) bool {
+	return len(s) > limit && len(utf16.Encode([]rune(s))) > limit
+}
+
+// OffsetDelete, version 0.
+
+func (t *turn) offsetDelete(r Request, req *kmsg.OffsetDeleteRequest) {
+	if err := t.s.mayDeleteOffsets(req.Group); err != nil {
+		t.fail(r, err)
+		return
+	}
+	g := t.s.group(req.Group)
+	resp := kmsg.NewPtrOffsetDeleteResponse()
+	for _, topic := range req.Topics {
+		rt := kmsg.OffsetDeleteResponseTopic{Topic: topic.Topic}
+		for _, p := range topic.Partitions {
+			rp := kmsg.OffsetDeleteResponseTopicPartition{Partition: p.Partition}
+			tp := kafka.TopicPartition{Topic: topic.Topic, Partition: p.Partition}
+			if g.subscribes(topic.Topic) {
+				rp.ErrorCode = kerr.GroupSubscribedToTopic.Code
+			} else if t.s.hasOffset(req.Group, tp) {
+				t.record(offsetKey(req.Group, topic.Topic, p.Partition), nil)
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	t.replyAfterCommit(r.waiter(), resp)
+}
+
+// mayDeleteOffsets: of a group with members only those of topics without subscribers, which only consumers tell.
+func (s *Shard) mayDeleteOffsets(id string) error {
+	if err := checkGroupID(id, false); err != nil {
+		return err
+	}
+	g := s.group(id)
+	switch {
+	case g == nil:
+		return groupNotFound(id)
+	case g.state != empty && !g.usesConsumerProtocol():
+		return kerr.NonEmptyGroup
+	}
+	return nil
+}
+
+func (s *Shard) hasOffset(group string, tp kafka.TopicPartition) bool {
+	if offsets := s.offsets[group]; offsets != nil {
+		if _, ok := offsets.Get(tp); ok {
+			return true
+		}
+	}
+	return s.isOpen(group, tp)
+}
+
+// partitions returns the keys of a group's newest offsets, sorted.
+func (s *Shard) partitions(group string) []kafka.TopicPartition {
+	offsets := s.offsets[group]
+	if offsets == nil {
+		return nil
+	}
+	tps := make([]kafka.TopicPartition, 0, offsets.Len())
+	for tp := range offsets.All() {
+		tps = append(tps, tp)
+	}
+	slices.SortFunc(tps, comparePartitions)
+	return tps
+}
+
+func comparePartitions(a, b kafka.TopicPartition) int {
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+}
+
+func sinceMillis(millis int64, now time.Time) time.Duration {
+	return now.Sub(time.UnixMilli(millis))
+}
