@@ -1,0 +1,67 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/storage/logdir"
+)
+
+// dir is one log dir with its flusher and the number of partitions placed in it, by which new ones are spread.
+type dir struct {
+	*logdir.Dir
+	set     *Set
+	flusher *flusher
+	placed  int         // guarded by Set.mu
+	told    atomic.Bool // of its failure: those who wait, and DirFailed
+}
+
+func (d *dir) offline() error { return d.Offline() }
+
+// fail takes the dir offline: nothing in it is written or flushed again, and whoever waits for that hears of it. What was
+// flushed can still be read.
+func (d *dir) fail(err error) {
+	d.Fail(err)
+	if d.told.Swap(true) {
+		return
+	}
+	for _, p := range d.set.in(d) {
+		p.replicated.Break()
+		p.secured.Break()
+	}
+	if f := d.set.DirFailed; f != nil {
+		f(d.Path(), err)
+	}
+}
+
+// storageError takes the log dir offline for an error that its disk gave. Errors of the protocol, such as a folder that
+// belongs to another topic id, are not the disk's.
+func (s *Set) storageError(d *dir, err error) error {
+	var k *kerr.Error
+	if errors.As(err, &k) && k != kerr.KafkaStorageError {
+		return err
+	}
+	d.fail(err)
+	return fmt.Errorf("%w: %w", err, kerr.KafkaStorageError)
+}
+
+// place chooses the dir for a new partition: where it was found on disk, or else the emptiest that is online.
+func (s *Set) place(tp kafka.TopicPartition, id kafka.TopicID) *dir {
+	if f, ok := s.found[tp]; ok && f.id == id {
+		return f.dir
+	}
+	var best *dir
+	for _, d := range s.dirs {
+		if d.offline() == nil && (best == nil || d.placed < best.placed) {
+			best = d
+		}
+	}
+	if best == nil {
+		return s.dirs[0] // every dir is offline: opening says so
+	}
+	return best
+}

@@ -1,0 +1,155 @@
+package partition
+
+import (
+	"sync"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// FlushMethod says how a round makes several partitions durable.
+type FlushMethod int
+
+// FlushAuto syncs a few files each for itself, and from syncfsFrom on the whole file system at once; the others always do
+// one of the two.
+const (
+	FlushAuto FlushMethod = iota
+	FlushFdatasync
+	FlushSyncfs
+)
+
+const (
+	// syncfsFrom is from where on one syncfs costs less than an fdatasync a partition.
+	syncfsFrom = 8
+	// flushAtOnce bounds the goroutines of one round; the disk orders them anyhow.
+	flushAtOnce = 8
+)
+
+// flusher makes the appends of one log dir durable, in rounds. A round covers all that was appended before it began, by any
+// number of producers: while it runs, more gather for the next. That is group commit without a delay: a lone append is
+// flushed at once, and the more come, the more share a flush.
+type flusher struct {
+	dir    *dir
+	fs     vfs.FS
+	method FlushMethod
+	wake   chan struct{}
+
+	mu    sync.Mutex
+	dirty []*Partition
+}
+
+func newFlusher(d *dir, fs vfs.FS, method FlushMethod) *flusher {
+	return &flusher{dir: d, fs: fs, method: method, wake: make(chan struct{}, 1)}
+}
+
+// add queues p for the next round. The flag is cleared when a round takes p, before it looks at the log's end: an append
+// that finds it set is covered by a round that has not begun.
+func (f *flusher) add(p *Partition) {
+	if p.dirty.Swap(true) {
+		return
+	}
+	f.mu.Lock()
+	f.dirty = append(f.dirty, p)
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *flusher) take() []*Partition {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ps := f.dirty
+	f.dirty = nil
+	for _, p := range ps {
+		p.dirty.Store(false)
+	}
+	return ps
+}
+
+// run flushes until stop is closed, and once more then.
+func (f *flusher) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-f.wake:
+			f.round(f.take())
+		case <-stop:
+			f.round(f.take())
+			return
+		}
+	}
+}
+
+// round flushes ps. Whoever waits on one of them is woken as soon as it is durable.
+func (f *flusher) round(ps []*Partition) {
+	switch {
+	case len(ps) == 0 || f.dir.offline() != nil:
+	case f.method == FlushSyncfs || f.method == FlushAuto && len(ps) >= syncfsFrom:
+		f.syncAll(ps)
+	case len(ps) == 1:
+		f.syncOne(ps[0])
+	default:
+		f.syncEach(ps)
+	}
+}
+
+func (f *flusher) syncEach(ps []*Partition) {
+	var wg sync.WaitGroup
+	next := make(chan *Partition, len(ps))
+	for _, p := range ps {
+		next <- p
+	}
+	close(next)
+	for range min(len(ps), flushAtOnce) {
+		wg.Go(func() {
+			for p := range next {
+				f.syncOne(p)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (f *flusher) syncOne(p *Partition) {
+	p.role.RLock()
+	log := p.role.log
+	var err error
+	if log != nil {
+		_, err = log.Flush()
+	}
+	p.role.RUnlock()
+	if err != nil {
+		f.dir.fail(err)
+		return
+	}
+	p.flushed()
+}
+
+// syncAll notes where each log ends, syncs the file system, and then knows each to be durable up to there.
+func (f *flusher) syncAll(ps []*Partition) {
+	type mark struct {
+		p   *Partition
+		log *commitlog.Log
+		end kafka.Offset
+	}
+	marks := make([]mark, 0, len(ps))
+	for _, p := range ps {
+		p.role.RLock()
+		if log := p.role.log; log != nil {
+			if end, dirty := log.Dirty(); dirty {
+				marks = append(marks, mark{p, log, end})
+			}
+		}
+		p.role.RUnlock()
+	}
+	if err := f.fs.SyncFS(f.dir.Path()); err != nil {
+		f.dir.fail(err)
+		return
+	}
+	for _, m := range marks {
+		m.log.MarkFlushed(m.end)
+		m.p.flushed()
+	}
+}

@@ -1,0 +1,240 @@
+package partition
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/replica"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+	"github.com/headrace/headrace/internal/storage/producers"
+)
+
+// Position is where a consumer wants to read from.
+type Position struct {
+	Offset kafka.Offset
+	// Epoch is the leader epoch that the client knows, LastEpoch that of the last record it has; -1 for neither.
+	Epoch, LastEpoch kafka.LeaderEpoch
+	MaxBytes         int
+	MinOne           bool // the first batch even if it is larger than MaxBytes
+	Committed        bool // read_committed: not past the last stable offset
+}
+
+// Fetched is what there is at a Position. Plan must be released.
+type Fetched struct {
+	Plan                      commitlog.ReadPlan
+	Start, HighWatermark, LSO kafka.Offset
+	Aborted                   []commitlog.AbortedTxn
+	Diverging                 *EpochEnd // the client's log is not ours from there on: nothing was read
+}
+
+// EpochEnd is the end of a leader epoch in the log.
+type EpochEnd struct {
+	Epoch kafka.LeaderEpoch
+	End   kafka.Offset
+}
+
+// led runs f with the log, if this node leads and the client's idea of the epoch is ours.
+func (p *Partition) led(epoch kafka.LeaderEpoch, f func(log *commitlog.Log, l *replica.Leader) error) error {
+	log, done, err := p.use()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := replica.CheckEpoch(epoch, p.role.given.LeaderEpoch); err != nil {
+		return err
+	}
+	if p.role.leader == nil {
+		return errNotLeader
+	}
+	return f(log, p.role.leader)
+}
+
+// Fetch plans a read. An error may come with Start and the other offsets set: OffsetOutOfRange does.
+func (p *Partition) Fetch(at Position) (f Fetched, err error) {
+	err = p.led(at.Epoch, func(log *commitlog.Log, _ *replica.Leader) error {
+		f.Start, f.HighWatermark, f.LSO = log.Start(), p.HighWatermark(), p.stable(log)
+		if f.Diverging, err = diverging(log, at); f.Diverging != nil || err != nil {
+			return err
+		}
+		limit := f.HighWatermark
+		if at.Committed {
+			limit = f.LSO
+		}
+		switch {
+		case at.Offset < f.Start || at.Offset > log.End():
+			return fmt.Errorf("offset %d is not in %d..%d: %w", at.Offset, f.Start, log.End(), kerr.OffsetOutOfRange)
+		case at.Offset >= limit:
+			return nil
+		}
+		f.Plan, err = log.Read(at.Offset, limit, at.MaxBytes, at.MinOne)
+		if err != nil || !at.Committed || f.Plan.Bytes == 0 {
+			return err
+		}
+		f.Aborted, err = log.AbortedTxns(at.Offset, f.Plan.Next)
+		if err != nil {
+			f.Plan.Release()
+			f.Plan = commitlog.ReadPlan{}
+		}
+		return err
+	})
+	return f, err
+}
+
+// stable is the last stable offset: no transaction that began below it is open, and it is not past the high watermark.
+func (p *Partition) stable(log *commitlog.Log) kafka.Offset {
+	hw := p.HighWatermark()
+	if first, open := log.FirstUnstable(); open {
+		return min(hw, first)
+	}
+	return hw
+}
+
+// diverging compares the epoch of a client's last record with our log (KIP-595's answer to truncated logs).
+func diverging(log *commitlog.Log, at Position) (*EpochEnd, error) {
+	if at.LastEpoch == kafka.NoLeaderEpoch {
+		return nil, nil
+	}
+	epoch, end := log.EndOffsetForEpoch(at.LastEpoch)
+	if epoch == kafka.NoLeaderEpoch || end == kafka.NoOffset {
+		return nil, fmt.Errorf("leader epoch %d is not in the log: %w", at.LastEpoch, kerr.OffsetOutOfRange)
+	}
+	if epoch < at.LastEpoch || end < at.Offset {
+		return &EpochEnd{epoch, end}, nil
+	}
+	return nil, nil
+}
+
+// Offsets tells the log's start, high watermark, last stable offset and end.
+func (p *Partition) Offsets() (start, hw, lso, end kafka.Offset, err error) {
+	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {
+		start, hw, lso, end = log.Start(), p.HighWatermark(), p.stable(log), log.End()
+		return nil
+	})
+	return start, hw, lso, end, err
+}
+
+// The offsets that ListOffsets asks for by a negative timestamp.
+const (
+	LatestOffset        int64 = -1
+	EarliestOffset      int64 = -2
+	MaxTimestampOffset  int64 = -3
+	EarliestLocalOffset int64 = -4
+	LatestTieredOffset  int64 = -5
+	EarliestPendingTier int64 = -6
+)
+
+// Found is the answer to ListOffsets; Offset is -1 when there is no such record.
+type Found struct {
+	Offset    kafka.Offset
+	Timestamp int64
+	Epoch     kafka.LeaderEpoch
+}
+
+// OffsetFor answers ListOffsets: the offset of one of the names above, or of the first record at or after a timestamp.
+func (p *Partition) OffsetFor(timestamp int64, epoch kafka.LeaderEpoch, committed bool) (Found, error) {
+	none := Found{Offset: kafka.NoOffset, Timestamp: kafka.NoTimestamp, Epoch: kafka.NoLeaderEpoch}
+	f := none
+	err := p.led(epoch, func(log *commitlog.Log, l *replica.Leader) (err error) {
+		limit := p.HighWatermark()
+		if committed {
+			limit = p.stable(log)
+		}
+		var found bool
+		switch timestamp {
+		case EarliestOffset, EarliestLocalOffset:
+			f.Offset, f.Epoch = log.Start(), log.EpochForOffset(log.Start())
+			return nil
+		case LatestTieredOffset, EarliestPendingTier:
+			return nil // nothing is tiered
+		case LatestOffset:
+			f.Offset, f.Epoch = limit, l.Epoch()
+			return p.latestKnown(l)
+		case MaxTimestampOffset:
+			f.Offset, f.Timestamp, f.Epoch, found, err = log.MaxTimestamp(limit)
+		default:
+			f.Offset, f.Timestamp, f.Epoch, found, err = log.OffsetForTimestamp(timestamp, limit)
+		}
+		if err != nil {
+			return err
+		}
+		if !found || f.Offset >= limit {
+			f = none
+			// What is not below the limit may be soon: only a leader that knows the limit may say "none".
+			return p.latestKnown(l)
+		}
+		return nil
+	})
+	if err != nil {
+		return none, err
+	}
+	return f, nil
+}
+
+func (p *Partition) latestKnown(l *replica.Leader) error {
+	p.rules.Lock()
+	defer p.rules.Unlock()
+	return l.LatestKnown()
+}
+
+// EndOfEpoch answers OffsetForLeaderEpoch: the largest epoch not above e, and where it ends. The current epoch ends at the
+// log's end.
+func (p *Partition) EndOfEpoch(current, e kafka.LeaderEpoch) (end EpochEnd, err error) {
+	err = p.led(current, func(log *commitlog.Log, _ *replica.Leader) error {
+		end.Epoch, end.End = log.EndOffsetForEpoch(e)
+		return nil
+	})
+	return end, err
+}
+
+// DeleteBefore moves the log's start to off; -1 stands for the high watermark. It returns the new start.
+func (p *Partition) DeleteBefore(off kafka.Offset) (start kafka.Offset, err error) {
+	start = kafka.NoOffset
+	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {
+		hw := p.HighWatermark()
+		switch {
+		case !p.settings.Load().log.Delete:
+			return fmt.Errorf("cleanup.policy of %s has no delete: %w", p.tp.Topic, kerr.PolicyViolation)
+		case off == kafka.NoOffset:
+			off = hw
+		case off < 0 || off > hw:
+			return fmt.Errorf("offset %d is not in 0..%d: %w", off, hw, kerr.OffsetOutOfRange)
+		}
+		if err := log.AdvanceStart(off); err != nil {
+			return err
+		}
+		start = log.Start()
+		return nil
+	})
+	return start, err
+}
+
+// Producers lists the idempotent and transactional producers known to the log.
+func (p *Partition) Producers(now time.Time) (states []producers.State, err error) {
+	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {
+		states = log.Producers(now)
+		return nil
+	})
+	return states, err
+}
+
+// Disk tells what the partition takes on disk, for DescribeLogDirs.
+func (p *Partition) Disk() (dir string, size int64, err error) {
+	log, done, err := p.use()
+	if err != nil {
+		return p.dir.Path(), 0, err
+	}
+	defer done()
+	return p.dir.Path(), log.Size(), nil
+}
+
+// Replica is what the log of a coordinator's partition is loaded from: its leader epoch and the log's bounds.
+func (p *Partition) Replica() (epoch kafka.LeaderEpoch, start, hw kafka.Offset, err error) {
+	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, l *replica.Leader) error {
+		epoch, start, hw = l.Epoch(), log.Start(), p.HighWatermark()
+		return nil
+	})
+	return epoch, start, hw, err
+}

@@ -1,0 +1,319 @@
+package partition
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/storage/logdir"
+)
+
+// Config is what a Set needs. Node, FS, Dirs, Topic, Log and Rand are required; zero of anything else takes the default.
+type Config struct {
+	Node kafka.NodeID
+	FS   vfs.FS
+	Dirs []*logdir.Dir
+	// Topic gives the typed configuration of a topic from its overrides.
+	Topic func(overrides map[string]string) conf.TopicConfig
+	Log   *slog.Logger
+	// Rand seeds the chance of each log (segment.jitter.ms).
+	Rand               *rand.Rand
+	FlushMethod        FlushMethod
+	ProducerExpiration time.Duration // producer.id.expiration.ms, 24 h
+	RetentionInterval  time.Duration // log.retention.check.interval.ms, 5 min
+	CheckpointInterval time.Duration // log.flush.offset.checkpoint.interval.ms, 60 s
+	WatermarkInterval  time.Duration // replica.high.watermark.checkpoint.interval.ms, 5 s
+	// OpenAtOnce is how many logs are opened and recovered at the same time (num.recovery.threads.per.data.dir, 2).
+	OpenAtOnce int
+	// DirFailed, when set, is told of a log dir that went offline.
+	DirFailed func(path string, err error)
+}
+
+func (c *Config) setDefaults() {
+	c.ProducerExpiration = cmp.Or(c.ProducerExpiration, 24*time.Hour)
+	c.RetentionInterval = cmp.Or(c.RetentionInterval, 5*time.Minute)
+	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, time.Minute)
+	c.WatermarkInterval = cmp.Or(c.WatermarkInterval, 5*time.Second)
+	c.OpenAtOnce = cmp.Or(c.OpenAtOnce, 2)
+}
+
+// Set is the partitions hosted here.
+type Set struct {
+	Config
+	dirs []*dir
+	// found is what was on disk at the start.
+	found map[kafka.TopicPartition]found
+
+	mu    sync.RWMutex
+	parts map[kafka.TopicPartition]*Partition
+	// clearing are folders that are being deleted, by partition: a new one of that name opens after it.
+	clearing map[kafka.TopicPartition]chan struct{}
+	chance   *rand.Rand // guarded by chanceMu
+	chanceMu sync.Mutex
+
+	jobs    chan func() // for the janitor
+	toOpen  *openQueue
+	stop    chan struct{} // closed first: tickers, opener and janitor end
+	last    chan struct{} // closed then: flushers end
+	helpers sync.WaitGroup
+	flush   sync.WaitGroup
+}
+
+type found struct {
+	dir *dir
+	id  kafka.TopicID
+}
+
+// NewSet lists what is in the log dirs and starts the goroutines. Nothing is opened before the metadata names it.
+func NewSet(c Config) (*Set, error) {
+	c.setDefaults()
+	s := &Set{
+		Config: c, parts: map[kafka.TopicPartition]*Partition{}, found: map[kafka.TopicPartition]found{},
+		clearing: map[kafka.TopicPartition]chan struct{}{},
+		chance:   rand.New(rand.NewPCG(c.Rand.Uint64(), c.Rand.Uint64())),
+		jobs:     make(chan func(), 1024), toOpen: newOpenQueue(),
+		stop: make(chan struct{}), last: make(chan struct{}),
+	}
+	for _, ld := range c.Dirs {
+		d := &dir{Dir: ld, set: s}
+		d.flusher = newFlusher(d, c.FS, c.FlushMethod)
+		s.dirs = append(s.dirs, d)
+		if err := s.list(d); err != nil {
+			return nil, err
+		}
+	}
+	s.start()
+	return s, nil
+}
+
+func (s *Set) list(d *dir) error {
+	here, err := d.Partitions()
+	if err != nil {
+		return err
+	}
+	for _, f := range here {
+		if other, twice := s.found[f.Partition]; twice {
+			return fmt.Errorf("%v is both in %s and in %s: move one of the folders away", f.Partition, other.dir.Path(), d.Path())
+		}
+		s.found[f.Partition] = found{d, f.TopicID}
+	}
+	return nil
+}
+
+// rand makes a source of chance for one log.
+func (s *Set) rand() *rand.Rand {
+	s.chanceMu.Lock()
+	defer s.chanceMu.Unlock()
+	return rand.New(rand.NewPCG(s.chance.Uint64(), s.chance.Uint64()))
+}
+
+// flushes tells whether appends to p are acknowledged only when they are on disk.
+func (s *Set) flushes(p *Partition) bool {
+	return p.settings.Load().topic.Durability == conf.DurabilityFlush
+}
+
+// Get finds a partition that is hosted here.
+func (s *Set) Get(tp kafka.TopicPartition) (*Partition, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p, ok := s.parts[tp]
+	if !ok {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	return p, nil
+}
+
+// All lists the partitions hosted here, sorted.
+func (s *Set) All() []*Partition {
+	s.mu.RLock()
+	ps := make([]*Partition, 0, len(s.parts))
+	for _, p := range s.parts {
+		ps = append(ps, p)
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(ps, func(a, b *Partition) int {
+		return cmp.Or(cmp.Compare(a.tp.Topic, b.tp.Topic), cmp.Compare(a.tp.Partition, b.tp.Partition))
+	})
+	return ps
+}
+
+func (s *Set) in(d *dir) []*Partition {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var ps []*Partition
+	for _, p := range s.parts {
+		if p.dir == d {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// Apply takes a change of the metadata. It opens nothing and waits for no disk: what is new is opened in the background, or by
+// who needs it first. It is called by one goroutine, in order.
+func (s *Set) Apply(delta *metadata.Delta, img *metadata.Image) {
+	for _, t := range delta.TopicsDeleted {
+		for i := range t.Partitions {
+			s.remove(kafka.TopicPartition{Topic: t.Name, Partition: int32(i)}, t.ID)
+		}
+	}
+	configs := map[string]*settings{}
+	for _, tp := range delta.PartitionsChanged {
+		s.change(tp, img, configs)
+	}
+	s.configure(delta, img, configs)
+}
+
+func (s *Set) topicSettings(topic string, img *metadata.Image, known map[string]*settings) *settings {
+	if c, ok := known[topic]; ok {
+		return c
+	}
+	overrides := img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})
+	c := newSettings(s.Topic(overrides), s.ProducerExpiration)
+	known[topic] = c
+	return c
+}
+
+func (s *Set) change(tp kafka.TopicPartition, img *metadata.Image, configs map[string]*settings) {
+	t, ok := img.Topic(tp.Topic)
+	if !ok || int(tp.Partition) >= len(t.Partitions) {
+		return
+	}
+	given := t.Partitions[tp.Partition]
+	if !slices.Contains(given.Replicas, s.Node) {
+		s.remove(tp, t.ID)
+		return
+	}
+	if p, err := s.Get(tp); err == nil && p.id == t.ID {
+		if err := p.update(given); err != nil {
+			s.Log.Error("leadership not taken up", "partition", tp.String(), "err", err)
+		}
+		return
+	}
+	s.host(tp, t.ID, given, s.topicSettings(tp.Topic, img, configs))
+}
+
+// host takes a new partition in.
+func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Partition, c *settings) {
+	s.mu.Lock()
+	d := s.place(tp, id)
+	d.placed++
+	p := &Partition{set: s, tp: tp, id: id, dir: d}
+	p.settings.Store(c)
+	p.role.given = given
+	if f, there := s.found[tp]; there {
+		delete(s.found, tp)
+		if f.id != id && !f.id.IsZero() {
+			// The folder is that of an earlier topic, deleted while this node was down.
+			s.clearLocked(tp, func() error { return f.dir.Delete(tp, nil) })
+		}
+	}
+	if gone, ok := s.clearing[tp]; ok {
+		p.cleared = gone
+	}
+	s.parts[tp] = p
+	s.mu.Unlock()
+	s.toOpen.add(p)
+}
+
+// remove gives a partition up and deletes its folder in the background.
+func (s *Set) remove(tp kafka.TopicPartition, id kafka.TopicID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.parts[tp]
+	if !ok || p.id != id {
+		return
+	}
+	delete(s.parts, tp)
+	p.dir.placed--
+	s.clearLocked(tp, func() error {
+		log := p.end(fmt.Errorf("%v is deleted: %w", tp, kerr.UnknownTopicOrPartition))
+		return p.dir.Delete(tp, log)
+	})
+}
+
+// clearLocked deletes a folder on the janitor's goroutine; s.mu is held.
+func (s *Set) clearLocked(tp kafka.TopicPartition, remove func() error) {
+	before, gone := s.clearing[tp], make(chan struct{})
+	s.clearing[tp] = gone
+	s.later(func() {
+		defer close(gone)
+		if before != nil {
+			<-before
+		}
+		if err := remove(); err != nil {
+			s.Log.Error("partition not deleted", "partition", tp.String(), "err", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.clearing[tp] == gone {
+			delete(s.clearing, tp)
+		}
+	})
+}
+
+func (s *Set) configure(delta *metadata.Delta, img *metadata.Image, known map[string]*settings) {
+	for _, r := range delta.ConfigsChanged {
+		switch r.Type {
+		case metadata.TopicConfig:
+			if t, ok := img.Topic(r.Name); ok {
+				s.reconfigure(t, s.topicSettings(r.Name, img, known))
+			}
+		case metadata.BrokerConfig:
+			s.Reconfigure(img)
+			return
+		}
+	}
+}
+
+// Reconfigure works out every topic's configuration anew: the node's defaults have changed.
+func (s *Set) Reconfigure(img *metadata.Image) {
+	known := map[string]*settings{}
+	for t := range img.Topics() {
+		s.reconfigure(t, s.topicSettings(t.Name, img, known))
+	}
+}
+
+func (s *Set) reconfigure(t *metadata.Topic, c *settings) {
+	for i := range t.Partitions {
+		if p, err := s.Get(kafka.TopicPartition{Topic: t.Name, Partition: int32(i)}); err == nil {
+			p.configure(c)
+		}
+	}
+}
+
+// Strays lists partitions whose folders were found at the start and that the metadata has not named since.
+func (s *Set) Strays() []kafka.TopicPartition {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var tps []kafka.TopicPartition
+	for tp := range s.found {
+		tps = append(tps, tp)
+	}
+	slices.SortFunc(tps, func(a, b kafka.TopicPartition) int { return cmp.Compare(a.String(), b.String()) })
+	return tps
+}
+
+// DropStrays deletes the folders of Strays: their topics were deleted while this node was down. It is for a node whose
+// metadata is known to be whole.
+func (s *Set) DropStrays() {
+	for _, tp := range s.Strays() {
+		s.mu.Lock()
+		if f, ok := s.found[tp]; ok {
+			delete(s.found, tp)
+			s.Log.Info("deleting a partition whose topic no longer exists", "partition", tp.String(), "dir", f.dir.Path())
+			s.clearLocked(tp, func() error { return f.dir.Delete(tp, nil) })
+		}
+		s.mu.Unlock()
+	}
+}
