@@ -177,6 +177,9 @@ func Format(fsys vfs.FS, path string, m Meta, rnd *rand.Rand) (Meta, error) {
 	if m.NodeID < 0 {
 		return Meta{}, fmt.Errorf("log dir %s is new and needs a node.id", path)
 	}
+	if err := validClusterID(m.ClusterID); err != nil {
+		return Meta{}, err
+	}
 	if m.ClusterID == "" {
 		m.ClusterID = NewID(rnd).String()
 	}

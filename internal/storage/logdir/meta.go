@@ -38,6 +38,16 @@ func NewID(rnd *rand.Rand) kafka.TopicID {
 	}
 }
 
+// validClusterID wants something that is safe in files, messages and command lines.
+func validClusterID(id string) error {
+	for _, r := range id {
+		if r <= ' ' || r >= 0x7f {
+			return fmt.Errorf("cluster.id %q contains %q: use printable ASCII without spaces", id, r)
+		}
+	}
+	return nil
+}
+
 // reservedID tells the directory ids that mean a state and name no directory (KIP-858): 0 to 99.
 func reservedID(id kafka.TopicID) bool {
 	for _, b := range id[:15] {
@@ -57,7 +67,8 @@ func appendMeta(dst []byte, m Meta) []byte {
 	return appendProperty(dst, "version", "1")
 }
 
-// appendProperty escapes all that a reader of properties could take for something else.
+// appendProperty escapes all that a reader of properties could take for something else. value has no characters beyond
+// U+FFFF: parseMeta yields none, and validClusterID admits none.
 func appendProperty(dst []byte, key, value string) []byte {
 	dst = append(dst, key...)
 	dst = append(dst, '=')
@@ -67,8 +78,6 @@ func appendProperty(dst []byte, key, value string) []byte {
 			dst = append(dst, '\\', byte(r))
 		case r >= 0x20 && r < 0x7f:
 			dst = append(dst, byte(r))
-		case r > 0xffff:
-			dst = fmt.Appendf(dst, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
 		default:
 			dst = fmt.Appendf(dst, `\u%04x`, r)
 		}
