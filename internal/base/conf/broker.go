@@ -138,7 +138,7 @@ var brokerLogTimes = []Def{
 // retentionTime refuses the 0 that would delete every record at once.
 var retentionTime = rule{words: "-1 or at least 1", why: func(v value) string {
 	if v.i == 0 {
-		return "must be unlimited (-1) or, greater than or equal to 1"
+		return "{} must be unlimited (-1) or, greater than or equal to 1"
 	}
 	return ""
 }}

@@ -86,6 +86,14 @@ type Def struct {
 // Sensitive tells whether the value must never be shown.
 func (d Def) Sensitive() bool { return d.Kind == Password }
 
+// family lists a broker key and what stands for it, the first one set wins.
+func (d Def) family() []Synonym {
+	if len(d.Synonyms) > 0 {
+		return d.Synonyms
+	}
+	return []Synonym{{Name: d.Name, Factor: 1}}
+}
+
 // Values describes the accepted values in a few words, or is empty when the kind says it all.
 func (d Def) Values() string { return d.valid.text() }
 

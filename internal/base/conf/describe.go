@@ -70,7 +70,7 @@ func describeBroker(l Layers, include Include) []Entry {
 	for _, d := range brokerDefs {
 		e := entryOf(d, include)
 		e.ReadOnly = d.Update == ReadOnly
-		if text, _, ok := l.broker(d); ok {
+		if text, ok := l.broker(d); ok {
 			e.Value = show(d, d.Canonical(text))
 		}
 		entries = append(entries, e.with(l.synonyms(d), include))
@@ -96,12 +96,8 @@ func describeBrokerDefaults(l Layers, include Include) []Entry {
 // synonyms lists where a broker key and the family it belongs to are set, from the first that bears its own name: what stands
 // before it belongs to a stronger member of the family.
 func (l Layers) synonyms(d Def) []SynonymEntry {
-	names := d.Synonyms
-	if len(names) == 0 {
-		names = []Synonym{{Name: d.Name, Factor: 1}}
-	}
 	var entries []SynonymEntry
-	for _, s := range l.set(names) {
+	for _, s := range l.set(d.family()) {
 		if len(entries) > 0 || s.name == d.Name {
 			entries = append(entries, SynonymEntry{s.name, show(d, s.value), s.source})
 		}
@@ -110,7 +106,7 @@ func (l Layers) synonyms(d Def) []SynonymEntry {
 }
 
 // EffectiveTopic lists the topic keys with values and true sources, as the answer to CreateTopics gives them: without
-// synonyms, and with a broker key of any unit as the source.
+// synonyms, with a broker key of any unit as the source, and with values as they were written.
 func EffectiveTopic(overrides map[string]string, l Layers) []Entry {
 	var entries []Entry
 	for _, d := range topicDefs {
@@ -120,6 +116,9 @@ func EffectiveTopic(overrides map[string]string, l Layers) []Entry {
 		e := entryOf(d, Include{})
 		if v, source, ok := l.topic(d, overrides); ok {
 			e.Value, e.Source = show(d, v.text()), source
+		}
+		if text, set := overrides[d.Name]; set {
+			e.Value = show(d, text)
 		}
 		entries = append(entries, e)
 	}

@@ -67,14 +67,17 @@ func (l Layers) set(names []Synonym) []setting {
 	return found
 }
 
-// broker resolves one broker key by itself, without its family.
-func (l Layers) broker(d Def) (text string, source Source, ok bool) {
-	for _, s := range l.set([]Synonym{{Name: d.Name, Factor: 1}}) {
-		if d.Check(s.value) == nil {
-			return s.value, s.source, true
+// broker resolves one broker key. A layer in which any member of the key's family is set hides the family in all layers below
+// it: log.retention.ms set while running ends log.retention.hours of the file.
+func (l Layers) broker(d Def) (text string, ok bool) {
+	deciding := SourceDefault
+	for _, s := range l.set(d.family()) {
+		deciding = min(deciding, s.source)
+		if s.name == d.Name && (s.source == deciding || s.source == SourceDefault) && d.Check(s.value) == nil {
+			return s.value, true
 		}
 	}
-	return "", SourceDefault, false
+	return "", false
 }
 
 // topic resolves one topic key: the topic's own value, else the broker keys that stand for it in the unit of the topic key,

@@ -114,7 +114,7 @@ var legacyAbsent = []legacy{
 		words("share.fetch.purgatory.purge.interval.requests")),
 		why: "share groups are not there yet"},
 	{names: slices.Concat(
-		below("remote.", "fetch.max.wait.ms list.offsets.request.timeout.ms log.index.file.cache.total.size.bytes log.metadata.custom.metadata.max.bytes log.reader.max.pending.tasks log.reader.threads"),
+		below("remote.", "fetch.max.wait.ms list.offsets.request.timeout.ms log.index.file.cache.total.size.bytes log.index.file.cache.ttl.ms log.metadata.custom.metadata.max.bytes log.reader.max.pending.tasks log.reader.threads"),
 		below("remote.log.manager.", "copier.thread.pool.size copy.max.bytes.per.second copy.quota.window.num copy.quota.window.size.seconds expiration.thread.pool.size fetch.max.bytes.per.second"),
 		below("remote.log.manager.", "fetch.quota.window.num fetch.quota.window.size.seconds follower.thread.pool.size task.interval.ms task.retry.backoff.max.ms task.retry.backoff.ms task.retry.jitter thread.pool.size"),
 		below("remote.log.metadata.manager.", "class.name class.path impl.prefix listener.name"),

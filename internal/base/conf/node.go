@@ -131,7 +131,7 @@ type reader struct{ l Layers }
 
 func (r reader) value(name string) value {
 	d, _ := Lookup(ScopeBroker, name)
-	text, _, _ := r.l.broker(d)
+	text, _ := r.l.broker(d)
 	v, _ := parse(d, text)
 	return v
 }

@@ -20,7 +20,7 @@ func parseProperties(text []byte) ([]line, error) {
 		loader := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
 		p, err := loader.LoadBytes([]byte(l.value))
 		if err != nil {
-			return nil, fmt.Errorf("%d: %s", l.number, strings.TrimPrefix(err.Error(), "properties: "))
+			return nil, fmt.Errorf("%d: %s", l.number, strings.TrimPrefix(err.Error(), "properties: Line 1: "))
 		}
 		for _, key := range p.Keys() {
 			v, _ := p.Get(key)

@@ -44,7 +44,7 @@ func parse(d Def, text string) (value, error) {
 		}
 	case List:
 		if trimmed != "" {
-			v.list = commaWithSpace.Split(trimmed, -1)
+			v.list = distinct(commaWithSpace.Split(trimmed, -1))
 		}
 	default:
 		v.s = trimmed
@@ -59,6 +59,17 @@ func parse(d Def, text string) (value, error) {
 		return refuse(v.text(), why)
 	}
 	return v, nil
+}
+
+// distinct leaves out what is in the list already; as in Apache Kafka, saying a thing twice is no error.
+func distinct(list []string) []string {
+	kept := list[:0]
+	for _, s := range list {
+		if !slices.Contains(kept, s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // text is the value in the spelling that Kafka's DescribeConfigs gives it.
@@ -100,10 +111,10 @@ func javaDouble(f float64) string {
 // rule narrows the values of a kind. The zero rule accepts all.
 type rule struct {
 	min, max *int64
-	also     *int64   // one value outside [min, max] that is accepted too
-	oneOf    []string // of a string, or of each element of a list
-	why      func(v value) string
-	words    string // describes why for the documentation
+	also     *int64               // one value outside [min, max] that is accepted too
+	oneOf    []string             // of a string, or of each element of a list
+	why      func(v value) string // a sentence in which {} is the key
+	words    string               // describes why for the documentation
 }
 
 func (r rule) check(v value) (why string, whole bool) {
@@ -117,8 +128,8 @@ func (r rule) check(v value) (why string, whole bool) {
 			return why, false
 		}
 	case List:
-		if why := r.checkList(v.list); why != "" {
-			return why, true
+		if slices.Contains(v.list, "") {
+			return "Configuration '{}' values must not be empty.", true
 		}
 		for _, s := range v.list {
 			if len(r.oneOf) > 0 && !slices.Contains(r.oneOf, s) {
@@ -131,7 +142,7 @@ func (r rule) check(v value) (why string, whole bool) {
 		}
 	}
 	if r.why != nil {
-		return r.why(v), false
+		return r.why(v), true
 	}
 	return "", false
 }
@@ -148,21 +159,6 @@ func (r rule) checkNumber(n float64) string {
 	}
 	if r.max != nil && n > float64(*r.max) {
 		return fmt.Sprintf("Value must be no more than %d", *r.max)
-	}
-	return ""
-}
-
-// checkList holds what Kafka holds of every list: no empty element, none twice.
-func (r rule) checkList(list []string) string {
-	seen := map[string]bool{}
-	for _, s := range list {
-		if seen[s] {
-			return "Configuration '{}' values must not be duplicated."
-		}
-		seen[s] = true
-	}
-	if slices.Contains(list, "") {
-		return "Configuration '{}' values must not be empty."
 	}
 	return ""
 }
