@@ -145,4 +145,3 @@ func (t *turn) deleteGroup(id string) error {
 	t.drop(g)
 	return nil
 }
-

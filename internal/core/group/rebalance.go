@@ -1,6 +1,8 @@
 package group
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -76,7 +78,7 @@ func (t *turn) completeJoin(g *group) {
 	}
 	if len(g.members) > 0 && !g.electJoinedLeader() {
 		// Only static members that have not joined are left: their sessions decide.
-		t.arm(g.timer(JoinTimer), g.rebalanceTimeout())
+		t.arm(g.timer(JoinTimer), max(g.rebalanceTimeout(), time.Second))
 		return
 	}
 	g.nextGeneration(t.millis())

@@ -1,0 +1,75 @@
+package coord
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/batch"
+	"github.com/headrace/headrace/internal/core/group"
+)
+
+// write puts records into the open batch and applies them. A batch that is full is appended first, so the records of one
+// step may come to lie in several; after an error those of this step that were not appended are not applied.
+func (s *shard) write(now time.Time, records []group.Record) error {
+	ts := now.UnixMilli()
+	for _, rec := range records {
+		if s.builder != nil && s.builder.SizeWith(ts, rec.Key, rec.Value, nil) > s.rt.cfg.MaxBatch {
+			if err := s.flush(now); err != nil {
+				return err
+			}
+		}
+		if s.builder == nil {
+			s.builder = batch.NewBuilder(batch.BuilderConfig{})
+		}
+		if size := s.builder.SizeWith(ts, rec.Key, rec.Value, nil); size > s.rt.cfg.MaxBatch {
+			s.builder = nil // it is empty: the batch before was flushed for this record
+			return fmt.Errorf("record in a batch of %d bytes, more than %d: %w", size, s.rt.cfg.MaxBatch, kerr.MessageTooLarge)
+		}
+		if err := s.machine.Apply(s.next, rec.Key, rec.Value, ts); err != nil {
+			panic(fmt.Sprintf("coord: the machine cannot read its own record: %v", err))
+		}
+		s.builder.Append(ts, rec.Key, rec.Value, nil)
+		s.next++
+	}
+	return nil
+}
+
+// flush appends the open batch and parks its steps. When that fails, the machine forgets the batch and the steps fail;
+// what the machine does then may open the next batch.
+func (s *shard) flush(now time.Time) error {
+	v, steps := s.builder.Finish(), s.open
+	count := s.builder.Count()
+	base := s.next - offsets(count)
+	first, err := s.log.Append(now, s.epoch, v)
+	switch {
+	case err == nil && first == base:
+		s.builder, s.open = nil, nil
+		s.parked = append(s.parked, steps...)
+		return nil
+	case err == nil:
+		// Somebody else writes to the log. What the machine holds is not what is there: load it.
+		err = fmt.Errorf("batch appended at %d, not at %d: %w", first, base, kerr.NotCoordinator)
+		s.rt.cfg.Log.Error("group coordinator is not alone on its partition", "partition", name(s.partition), "error", err)
+		s.revert(count)
+		defer s.rt.reload(s)
+	default:
+		s.rt.cfg.Log.Warn("group coordinator cannot append", "partition", name(s.partition), "error", err)
+		s.revert(count)
+	}
+	for _, st := range steps {
+		s.fail(now, st, err)
+	}
+	return err
+}
+
+// revert takes the last count records back out of the machine, with the open batch they are in.
+func (s *shard) revert(count int) {
+	s.next -= offsets(count)
+	s.machine.Revert(s.next)
+	s.builder, s.open = nil, nil
+}
+
+var errEnded = errors.New("coordination has ended")
