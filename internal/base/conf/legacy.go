@@ -67,7 +67,7 @@ var legacyRefused = []legacy{
 		why: "PLAINTEXT is the only security protocol yet"},
 	{refused: true, names: words("connections.max.reauth.ms"), off: []string{"0"},
 		why: "authentication is not there yet"},
-	{refused: true, names: words("create.topic.policy.class.name alter.config.policy.class.name client.quota.callback.class config.providers early.start.listeners"), off: []string{""},
+	{refused: true, names: words("create.topic.policy.class.name alter.config.policy.class.name client.quota.callback.class config.providers"), off: []string{""},
 		why: "Headrace cannot load Java classes, and must not run without the checks that they make"},
 	{refused: true, prefixes: words("config.providers."),
 		why: "Headrace cannot load Java classes"},
@@ -123,7 +123,7 @@ var legacyAbsent = []legacy{
 		why: "tiered storage is not there yet"},
 	{names: slices.Concat(
 		words("auto.leader.rebalance.enable broker.heartbeat.interval.ms broker.session.timeout.ms controlled.shutdown.enable initial.broker.registration.timeout.ms"),
-		words("leader.imbalance.check.interval.seconds num.replica.fetchers request.timeout.ms unclean.leader.election.interval.ms controller.socket.timeout.ms"),
+		words("leader.imbalance.check.interval.seconds early.start.listeners num.replica.fetchers request.timeout.ms unclean.leader.election.interval.ms controller.socket.timeout.ms"),
 		below("replica.", "fetch.backoff.ms fetch.max.bytes fetch.min.bytes fetch.response.max.bytes fetch.wait.max.ms lag.time.max.ms selector.class socket.receive.buffer.bytes socket.timeout.ms"),
 		below("controller.quorum.", "append.linger.ms election.backoff.max.ms election.timeout.ms fetch.max.bytes fetch.snapshot.max.bytes fetch.timeout.ms request.timeout.ms retry.backoff.ms")),
 		why: "a cluster has one node yet"},
