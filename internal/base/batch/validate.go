@@ -27,6 +27,7 @@ var (
 // records, against the topic's rules. It answers as Apache Kafka does, except that it
 //
 //   - gives records whose offset deltas are not 0, 1, 2, … new ones in uncompressed batches too, where Kafka stores them as they are;
+//   - holds coordinators to the rules for offsets and counts, too;
 //   - refuses records of compressed batches that do not fill the length they declare, which Kafka stores unread;
 //   - says INVALID_RECORD for records that do not inflate, and UNSUPPORTED_COMPRESSION_TYPE for an unknown codec, where Kafka
 //     says UNKNOWN_SERVER_ERROR.
@@ -43,7 +44,7 @@ func ValidateProduce(records []byte, r ProduceRules) (Validated, error) {
 		return Validated{}, err
 	}
 	body := one[HeaderSize:]
-	if h.Attributes.Codec() != compress.None && h.Count > 0 {
+	if h.Attributes.Codec() != compress.None {
 		s := scratches.Get().(*scratch)
 		defer s.release()
 		if s.b, err = inflate(s.b[:0], body, h.Attributes.Codec(), r.maxDecompressed()); err != nil {
@@ -127,24 +128,20 @@ func checkBatch(one []byte, r *ProduceRules) (Header, error) {
 	if c := h.Attributes.Codec(); !c.Known() {
 		return h, fmt.Errorf("record batch has the unknown compression type %d: %w", int8(c), kerr.UnsupportedCompressionType)
 	}
-	if h.Count < 0 {
-		return h, errRecordCount
-	}
-	if r.InternalClient {
-		return h, nil
-	}
-	return h, checkClientHeader(&h)
+	return h, checkFields(&h, r.InternalClient)
 }
 
-// checkClientHeader checks what a client, but no coordinator, must keep to.
-func checkClientHeader(h *Header) error {
+// checkFields checks what the header's fields say of each other.
+func checkFields(h *Header, internal bool) error {
 	switch {
 	case h.LastOffsetDelta < 0:
 		return fmt.Errorf("record batch ends at offset delta %d: %w", h.LastOffsetDelta, kerr.InvalidRecord)
-	case h.Count == 0:
-		return fmt.Errorf("record batch has no records: %w", kerr.InvalidRecord)
+	case h.Count <= 0:
+		return fmt.Errorf("record batch declares %d records: %w", h.Count, kerr.InvalidRecord)
 	case int64(h.LastOffsetDelta)+1 != int64(h.Count):
 		return fmt.Errorf("record batch of %d records ends at offset delta %d: %w", h.Count, h.LastOffsetDelta, kerr.InvalidRecord)
+	case internal:
+		return nil
 	case h.Attributes.IsControl():
 		return errControl
 	case h.HasProducer() && h.BaseSequence < 0:
@@ -274,9 +271,6 @@ func rewrite(v *Validated, h Header, body []byte, w walked, target compress.Code
 		h.Attributes |= attrLogAppendTime
 	}
 	h.MaxTimestamp = v.MaxTimestamp
-	if h.Count > 0 {
-		h.LastOffsetDelta = h.Count - 1
-	}
 	v.Batch, v.Header = assemble(nil, h, body, r.TargetLevel)
 	if len(v.Batch) > r.MaxMessageBytes {
 		return tooLarge(len(v.Batch), r)

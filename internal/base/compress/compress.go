@@ -6,6 +6,7 @@ package compress
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Codec is a compression type by the number it has in the attributes of a record batch.
@@ -136,3 +137,26 @@ func Decompress(dst, src []byte, c Codec, limit int64) ([]byte, error) {
 func corrupt(c Codec, what string) error { return fmt.Errorf("%w: %s: %s", ErrCorrupt, c, what) }
 
 func corruptErr(c Codec, err error) error { return fmt.Errorf("%w: %s: %w", ErrCorrupt, c, err) }
+
+// minGrow is the least that an output buffer grows by.
+const minGrow = 4 << 10
+
+const maxInt = int(^uint(0) >> 1)
+
+// maxLen is the length that dst may grow to when limit more bytes are allowed.
+func maxLen(dst []byte, limit int64) int64 {
+	if limit > int64(maxInt-len(dst)) {
+		return int64(maxInt)
+	}
+	return int64(len(dst)) + limit
+}
+
+// growTo makes room for n more bytes in dst, of which there are no more than most-len(dst). It doubles what is there, so that
+// growing costs no more than what was really inflated, but takes nothing beyond most.
+func growTo(dst []byte, n int, most int64) []byte {
+	if cap(dst)-len(dst) >= n {
+		return dst
+	}
+	double := min(int64(len(dst))+minGrow, most-int64(len(dst)))
+	return slices.Grow(dst, int(max(int64(n), double)))
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -73,7 +72,7 @@ func decompressGzip(dst, src []byte, limit int64) ([]byte, error) {
 		gzipReaders.Put(r)
 	}()
 	r.in.Reset(src)
-	max := maxLen(dst, limit)
+	most := maxLen(dst, limit)
 	for member := 0; ; member++ {
 		if err := r.zr.Reset(&r.in); err != nil {
 			if member > 0 {
@@ -84,7 +83,7 @@ func decompressGzip(dst, src []byte, limit int64) ([]byte, error) {
 		}
 		r.zr.Multistream(false)
 		var err error
-		if dst, err = readUpTo(dst, &r.zr, max); err != nil {
+		if dst, err = readUpTo(dst, &r.zr, most); err != nil {
 			return dst, err
 		}
 		if r.in.Len() == 0 {
@@ -93,18 +92,17 @@ func decompressGzip(dst, src []byte, limit int64) ([]byte, error) {
 	}
 }
 
-// readUpTo appends all of r to dst, which may not become longer than max.
-func readUpTo(dst []byte, r io.Reader, max int64) ([]byte, error) {
+// readUpTo appends all of r to dst, which may not become longer than most.
+func readUpTo(dst []byte, r io.Reader, most int64) ([]byte, error) {
 	for {
-		if int64(len(dst)) == max {
+		if int64(len(dst)) == most {
 			return dst, expectEnd(r)
 		}
 		if len(dst) == cap(dst) {
-			// Doubling keeps the memory taken within twice of what was really inflated.
-			dst = slices.Grow(dst, int(min(max-int64(len(dst)), int64(len(dst))+minGrow)))
+			dst = growTo(dst, 1, most)
 		}
 		room := dst[len(dst):cap(dst)]
-		if left := max - int64(len(dst)); int64(len(room)) > left {
+		if left := most - int64(len(dst)); int64(len(room)) > left {
 			room = room[:left]
 		}
 		n, err := r.Read(room)
@@ -117,9 +115,6 @@ func readUpTo(dst []byte, r io.Reader, max int64) ([]byte, error) {
 		}
 	}
 }
-
-// minGrow is the least that an output buffer grows by.
-const minGrow = 4 << 10
 
 func expectEnd(r io.Reader) error {
 	var one [1]byte
@@ -135,13 +130,3 @@ func expectEnd(r io.Reader) error {
 		}
 	}
 }
-
-// maxLen is the length that dst may grow to when limit more bytes are allowed.
-func maxLen(dst []byte, limit int64) int64 {
-	if limit > int64(maxInt-len(dst)) {
-		return int64(maxInt)
-	}
-	return int64(len(dst)) + limit
-}
-
-const maxInt = int(^uint(0) >> 1)

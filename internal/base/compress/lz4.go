@@ -79,7 +79,7 @@ func decompressLZ4(dst, src []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	max := maxLen(dst, limit)
+	most := maxLen(dst, limit)
 	for {
 		if len(f.rest) < 4 {
 			return dst, corrupt(LZ4, "ends without an end mark")
@@ -97,13 +97,13 @@ func decompressLZ4(dst, src []byte, limit int64) ([]byte, error) {
 			return dst, err
 		}
 		if word&lz4Uncompressed != 0 {
-			if int64(len(block)) > max-int64(len(dst)) {
+			if int64(len(block)) > most-int64(len(dst)) {
 				return dst, ErrLimit
 			}
 			dst = append(dst, block...)
 			continue
 		}
-		if dst, err = lz4Block(dst, block, f.blockSize, max); err != nil {
+		if dst, err = lz4Block(dst, block, f.blockSize, most); err != nil {
 			return dst, err
 		}
 	}
@@ -169,16 +169,18 @@ func (f *lz4Frame) block(word uint32) ([]byte, error) {
 }
 
 // lz4Block appends what block inflates to. The format does not declare that length, so room is given for what the block's size
-// allows, within the frame's block size and one byte more than the limit.
-func lz4Block(dst, block []byte, blockSize int, max int64) ([]byte, error) {
-	left := max - int64(len(dst))
+// allows, within the frame's block size and the limit.
+func lz4Block(dst, block []byte, blockSize int, most int64) ([]byte, error) {
+	left := most - int64(len(dst))
 	room := min(blockSize, len(block)*lz4MaxRatio)
 	limited := int64(room) > left
 	if limited {
-		room = int(left)
+		if room = int(left); room == 0 {
+			return dst, ErrLimit // the library does not take an empty buffer
+		}
 	}
 	at := len(dst)
-	dst = slices.Grow(dst, room)
+	dst = growTo(dst, room, most)
 	n, err := lz4.UncompressBlock(block, dst[at:at+room:at+room])
 	if err != nil {
 		if limited {

@@ -37,9 +37,9 @@ func compressXerial(dst, src []byte) []byte {
 // decompressSnappy reads the framing of the Java library when its magic word is there, else one raw block, which is what
 // librdkafka and franz-go write.
 func decompressSnappy(dst, src []byte, limit int64) ([]byte, error) {
-	max := maxLen(dst, limit)
+	most := maxLen(dst, limit)
 	if len(src) < xerialMagicLen || string(src[:xerialMagicLen]) != xerialHeader[:xerialMagicLen] {
-		return snappyBlock(dst, src, max)
+		return snappyBlock(dst, src, most)
 	}
 	if len(src) < len(xerialHeader) {
 		return dst, corrupt(Snappy, "header is cut short")
@@ -63,7 +63,7 @@ func decompressSnappy(dst, src []byte, limit int64) ([]byte, error) {
 			return dst, corrupt(Snappy, "block is cut short")
 		}
 		var err error
-		if dst, err = snappyBlock(dst, src[:n], max); err != nil {
+		if dst, err = snappyBlock(dst, src[:n], most); err != nil {
 			return dst, err
 		}
 		src = src[n:]
@@ -71,20 +71,20 @@ func decompressSnappy(dst, src []byte, limit int64) ([]byte, error) {
 	return dst, nil
 }
 
-func snappyBlock(dst, block []byte, max int64) ([]byte, error) {
+func snappyBlock(dst, block []byte, most int64) ([]byte, error) {
 	// The varint in front of a raw block declares its inflated length.
 	n, err := snappy.DecodedLen(block)
 	if err != nil {
 		return dst, corruptErr(Snappy, err)
 	}
-	if int64(n) > max-int64(len(dst)) {
+	if int64(n) > most-int64(len(dst)) {
 		return dst, ErrLimit
 	}
 	if int64(n) > int64(len(block))*snappyMaxRatio {
 		return dst, corrupt(Snappy, "declared length is more than the block can hold")
 	}
 	at := len(dst)
-	dst = slices.Grow(dst, n)
+	dst = growTo(dst, n, most)
 	// Strictly snappy: what only an S2 decoder reads must not get into a log that Java clients consume.
 	if _, err := snappy.DecodeStrict(dst[at:at+n], block); err != nil {
 		return dst, corruptErr(Snappy, err)

@@ -1,7 +1,6 @@
 package compress
 
 import (
-	"errors"
 	"slices"
 	"sync"
 
@@ -14,9 +13,9 @@ const (
 	zstdMaxWindow = 128 << 20
 	// zstdWriteWindow bounds the memory of an encoder; batches are seldom larger.
 	zstdWriteWindow = 1 << 20
-	// zstdMaxBlock is the most that one block inflates to; each takes at least zstdMinBlock bytes.
-	zstdMaxBlock = 128 << 10
-	zstdMinBlock = 3
+	// zstdMaxBlock is the most that one block inflates to.
+	zstdMaxBlock    = 128 << 10
+	zstdBlockHeader = 3
 )
 
 // Encoders and decoders with concurrency 1 start no goroutines. Encoders are kept by the library's four levels.
@@ -44,58 +43,133 @@ func compressZstd(dst, src []byte, level int) ([]byte, error) {
 	return dst, nil
 }
 
+func newZstdDecoder() (*zstd.Decoder, error) {
+	// The capacity of the slice given to DecodeAll is the limit. The decoder's own memory limit would refuse frames whose window
+	// is larger, although their content is not: Java's writers declare windows of 2 MiB for a handful of bytes.
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecodeAllCapLimit(true))
+}
+
 func decompressZstd(dst, src []byte, limit int64) ([]byte, error) {
-	if len(src) == 0 {
-		return dst, corrupt(Zstd, "is empty")
+	size, err := zstdSizeOf(src)
+	if err != nil {
+		return dst, err
+	}
+	if size.declared > uint64(limit) {
+		return dst, ErrLimit
 	}
 	dec, _ := zstdDecoders.Get().(*zstd.Decoder)
 	if dec == nil {
-		var err error
-		// The capacity of the slice given is the decoder's limit: it is the only one that can differ from call to call.
-		dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecodeAllCapLimit(true))
-		if err != nil {
+		if dec, err = newZstdDecoder(); err != nil {
 			return dst, err
 		}
 	}
 	defer zstdDecoders.Put(dec)
 
-	// The decoder writes only into the capacity it is given and a frame need not declare its size, so the room is a guess that
-	// quadruples: all attempts together cost a third more than the last. Input that declares much but holds little is
-	// found out by the first attempts.
-	most := maxLen(dst, limit) - int64(len(dst))
-	possible := (int64(len(src))/zstdMinBlock + 1) * zstdMaxBlock
-	ceiling := min(most, possible)
-	room := max(int64(cap(dst)-len(dst)), zstdFirstRoom(src))
+	at := len(dst)
+	most := min(limit, maxLen(dst, limit)-int64(at))
+	ceiling := int64(min(uint64(most), size.possible))
+	room := ceiling
+	if size.exact {
+		room = min(room, int64(size.declared))
+	} else {
+		// Without a declared size the room is a guess that quadruples: all attempts together cost a third more than the last.
+		room = min(room, int64(max(cap(dst)-at, 4*len(src), minGrow)))
+	}
 	for {
-		room = min(room, ceiling)
 		dst = slices.Grow(dst, int(room))
-		at := len(dst)
+		// The decoder refers back into what it is given, so it gets the unused part of dst alone.
 		out, err := dec.DecodeAll(src, dst[at:at:at+int(room)])
-		if err == nil {
-			if int64(len(out)) > room {
-				return dst, ErrLimit
-			}
-			return dst[:at+len(out)], nil
-		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		switch {
+		case err == nil && int64(len(out)) <= most:
+			return append(dst, out...), nil // onto itself
+		case room < ceiling && !size.exact:
+			room = min(4*room, ceiling)
+		case ceiling < int64(size.possible) && !size.exact:
+			// Damaged data looks the same here as data that does not fit; either is refused.
+			return dst, ErrLimit
+		case err == nil:
+			return dst, ErrLimit
+		default:
 			return dst, corruptErr(Zstd, err)
 		}
-		if room == ceiling {
-			if most > possible {
-				return dst, corrupt(Zstd, "declared size is more than the blocks can hold")
-			}
-			return dst, ErrLimit
-		}
-		room *= 4
 	}
 }
 
-// zstdFirstRoom guesses what src inflates to: what its first frame declares where that is believable, or four times its length.
-func zstdFirstRoom(src []byte) int64 {
-	guess := int64(max(4*len(src), minGrow))
-	var h zstd.Header
-	if h.Decode(src) == nil && h.HasFCS && h.FrameContentSize <= uint64(16*guess) {
-		guess = max(int64(h.FrameContentSize), 64) // never 0, which would not grow
+// zstdSize is what the headers of frames and blocks tell of the inflated size.
+type zstdSize struct {
+	declared uint64 // sum of what frames declare
+	exact    bool   // every frame declares its size
+	possible uint64 // the most that the blocks can hold
+}
+
+// zstdSizeOf walks all headers of src. A frame that declares more than its blocks can hold is corrupt, so that no memory is taken
+// for a mere claim.
+func zstdSizeOf(src []byte) (zstdSize, error) {
+	s := zstdSize{exact: true}
+	if len(src) == 0 {
+		return s, corrupt(Zstd, "is empty")
 	}
-	return guess
+	for len(src) > 0 {
+		var h zstd.Header
+		if err := h.Decode(src); err != nil {
+			return s, corruptErr(Zstd, err)
+		}
+		src = src[h.HeaderSize:]
+		if h.Skippable {
+			if uint64(h.SkippableSize) > uint64(len(src)) {
+				return s, corrupt(Zstd, "skippable frame is cut short")
+			}
+			src = src[h.SkippableSize:]
+			continue
+		}
+		possible, rest, err := zstdBlocks(src)
+		if err != nil {
+			return s, err
+		}
+		s.possible += possible
+		s.exact = s.exact && h.HasFCS
+		if h.HasFCS {
+			if h.FrameContentSize > possible {
+				return s, corrupt(Zstd, "frame declares more than its blocks can hold")
+			}
+			s.declared += h.FrameContentSize
+		}
+		if h.HasCheckSum {
+			if len(rest) < 4 {
+				return s, corrupt(Zstd, "checksum is cut short")
+			}
+			rest = rest[4:]
+		}
+		src = rest
+	}
+	return s, nil
+}
+
+// zstdBlocks walks the blocks of a frame: the most that they inflate to, and what follows them.
+func zstdBlocks(b []byte) (possible uint64, rest []byte, err error) {
+	for last := false; !last; {
+		if len(b) < zstdBlockHeader {
+			return 0, nil, corrupt(Zstd, "block header is cut short")
+		}
+		word := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
+		b = b[zstdBlockHeader:]
+		last = word&1 != 0
+		size := int(word >> 3)
+		switch word >> 1 & 3 {
+		case 0: // raw
+			possible += uint64(size)
+		case 1: // one byte, repeated
+			possible += uint64(size)
+			size = 1
+		case 2: // compressed
+			possible += zstdMaxBlock
+		default:
+			return 0, nil, corrupt(Zstd, "block has a reserved type")
+		}
+		if size > len(b) {
+			return 0, nil, corrupt(Zstd, "block is cut short")
+		}
+		b = b[size:]
+	}
+	return possible, b, nil
 }
