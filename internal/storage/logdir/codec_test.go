@@ -79,6 +79,16 @@ func TestMetaKeepsAnyClusterID(t *testing.T) {
 	}
 }
 
+func TestPropertiesAreReadAsJavaDoes(t *testing.T) {
+	text := "# comment\\\n! another\n\n a = 1 \r\nb:2\rc 3\n\\:d\\ e\\=\t=\tx\\\n   y\\\\\nf\ng=\\u0041\\t\\q\\\xe9\xe9\na=9\nh=\\\n#i\nlast=\\"
+	got, err := parseProperties([]byte(text))
+	must(t, err)
+	want := map[string]string{"a": "9", "b": "2", "c": "3", ":d e=": "xy\\", "f": "", "g": "A\tqéé", "h": "#i", "last": ""}
+	if !maps.Equal(got, want) {
+		t.Fatalf("got %q", got)
+	}
+}
+
 func TestMetaIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                                      "version",

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/magiconair/properties"
-
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 )
@@ -87,25 +85,23 @@ func appendProperty(dst []byte, key, value string) []byte {
 
 // parseMeta reads version 1, the only one that Apache Kafka 4 writes.
 func parseMeta(b []byte) (Meta, error) {
-	loader := properties.Loader{Encoding: properties.ISO_8859_1, DisableExpansion: true}
-	p, err := loader.LoadBytes(b)
+	p, err := parseProperties(b)
 	if err != nil {
 		return Meta{}, fmt.Errorf("it is not a properties file: %w", err)
 	}
-	if v, ok := p.Get("version"); !ok || v != "1" {
+	if v := p["version"]; v != "1" {
 		return Meta{}, fmt.Errorf("its version is %q, only 1 is supported", v)
 	}
-	m := Meta{}
-	if m.ClusterID, _ = p.Get("cluster.id"); m.ClusterID == "" {
+	m := Meta{ClusterID: p["cluster.id"]}
+	if m.ClusterID == "" {
 		return Meta{}, fmt.Errorf("it has no cluster.id")
 	}
-	node, _ := p.Get("node.id")
-	n, err := strconv.ParseInt(node, 10, 32)
+	n, err := strconv.ParseInt(p["node.id"], 10, 32)
 	if err != nil || n < 0 {
-		return Meta{}, fmt.Errorf("its node.id is %q, want a number", node)
+		return Meta{}, fmt.Errorf("its node.id is %q, want a number", p["node.id"])
 	}
 	m.NodeID = kafka.NodeID(n)
-	dir, ok := p.Get("directory.id")
+	dir, ok := p["directory.id"]
 	if !ok {
 		return m, nil
 	}
