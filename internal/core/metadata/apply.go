@@ -9,17 +9,29 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 )
 
-// Apply returns the Image after recs, whose last has offset last, and what differs from img. Records that contradict the
-// Image (a partition of a topic that does not exist) panic: the log was written by Step against exactly this Image, so
-// that they mean corruption that no checksum saw.
+// Apply returns the Image after recs, whose last has offset last, and what differs from img. It is for records that were
+// decided against exactly this Image, so that records that contradict it (a partition of a topic that does not exist)
+// are a mistake of the program, and panic. Replay is for records from a disk.
 func (img *Image) Apply(recs []Record, last kafka.Offset) (*Image, *Delta) {
+	next, delta, err := img.Replay(recs, last)
+	if err != nil {
+		panic(err)
+	}
+	return next, delta
+}
+
+// Replay is Apply for records that were read: those that contradict the Image are an error that wraps ErrCorruptRecord.
+func (img *Image) Replay(recs []Record, last kafka.Offset) (*Image, *Delta, error) {
 	next := *img
 	next.offset = last
 	d := &draft{old: img, img: &next, topics: map[kafka.TopicID]*Topic{}, configs: map[ConfigResource]bool{}}
 	for _, r := range recs {
 		r.apply(d)
+		if d.err != nil {
+			return nil, nil, d.err
+		}
 	}
-	return &next, d.delta()
+	return &next, d.delta(), nil
 }
 
 // draft is the Image being made by one Apply. What it has copied once it may change in place until Apply returns, so that
@@ -31,16 +43,22 @@ type draft struct {
 	configs    map[ConfigResource]bool // the maps that this Apply copied or removed
 	nodesOwned bool
 	features   bool
+	err        error // the first contradiction
 }
 
-// topic returns the draft's own copy of a topic.
+func (d *draft) fail(format string, args ...any) {
+	d.err = fmt.Errorf("%w: after offset %d: %s", ErrCorruptRecord, d.old.offset, fmt.Sprintf(format, args...))
+}
+
+// topic returns the draft's own copy of a topic, nil when there is none.
 func (d *draft) topic(id kafka.TopicID) *Topic {
 	if t := d.topics[id]; t != nil {
 		return t
 	}
 	was, ok := d.img.TopicByID(id)
 	if !ok {
-		panic(fmt.Sprintf("metadata: record after offset %d refers to unknown topic id %s", d.old.offset, id))
+		d.fail("topic id %s is not known", id)
+		return nil
 	}
 	t := &Topic{Name: was.Name, ID: was.ID, Partitions: slices.Clone(was.Partitions)}
 	d.topics[id] = t
@@ -49,8 +67,11 @@ func (d *draft) topic(id kafka.TopicID) *Topic {
 }
 
 func (r *TopicRecord) apply(d *draft) {
-	if _, ok := d.img.topics.find(r.Name); ok {
-		panic(fmt.Sprintf("metadata: record after offset %d creates topic %s again", d.old.offset, r.Name))
+	_, named := d.img.topics.find(r.Name)
+	_, known := d.img.names.find(r.ID)
+	if named || known {
+		d.fail("topic %s with id %s exists", r.Name, r.ID)
+		return
 	}
 	t := &Topic{Name: r.Name, ID: r.ID}
 	d.topics[r.ID] = t
@@ -65,6 +86,9 @@ func (r *TopicRecord) apply(d *draft) {
 
 func (r *RemoveTopicRecord) apply(d *draft) {
 	t := d.topic(r.ID)
+	if t == nil {
+		return
+	}
 	d.topics[r.ID] = nil
 	d.img.topics = d.img.topics.remove(t.Name)
 	d.img.names = d.img.names.remove(t.ID)
@@ -91,6 +115,9 @@ func (d *draft) forgetCollision(key, name string) {
 
 func (r *PartitionRecord) apply(d *draft) {
 	t := d.topic(r.Topic)
+	if t == nil {
+		return
+	}
 	p := Partition{
 		Leader: r.Leader, LeaderEpoch: r.LeaderEpoch, PartitionEpoch: r.PartitionEpoch,
 		Replicas: r.Replicas, ISR: r.ISR, AddingReplicas: r.Adding, RemovingReplicas: r.Removing,
@@ -102,14 +129,18 @@ func (r *PartitionRecord) apply(d *draft) {
 	case n >= 0 && n < len(t.Partitions):
 		t.Partitions[n] = p
 	default:
-		panic(fmt.Sprintf("metadata: record after offset %d makes partition %d of %s, which has %d", d.old.offset, n, t.Name, len(t.Partitions)))
+		d.fail("partition %d of %s follows none, there are %d", n, t.Name, len(t.Partitions))
 	}
 }
 
 func (r *PartitionChangeRecord) apply(d *draft) {
 	t := d.topic(r.Topic)
+	if t == nil {
+		return
+	}
 	if r.Partition < 0 || int(r.Partition) >= len(t.Partitions) {
-		panic(fmt.Sprintf("metadata: record after offset %d changes partition %d of %s, which has %d", d.old.offset, r.Partition, t.Name, len(t.Partitions)))
+		d.fail("partition %d of %s is not known, there are %d", r.Partition, t.Name, len(t.Partitions))
+		return
 	}
 	p := &t.Partitions[r.Partition]
 	replace(&p.ISR, r.ISR)
@@ -182,26 +213,33 @@ func (r *RegisterBrokerRecord) apply(d *draft) {
 }
 
 func (r *UnregisterBrokerRecord) apply(d *draft) {
-	n := d.node(r.Node, r.Epoch)
+	if _, ok := d.node(r.Node, r.Epoch); !ok {
+		return
+	}
 	d.ownNodes()
-	i, _ := d.img.nodeIndex(n.ID)
+	i, _ := d.img.nodeIndex(r.Node)
 	d.img.nodes = slices.Delete(d.img.nodes, i, i+1)
 }
 
 func (r *FenceBrokerRecord) apply(d *draft) {
-	n := *d.node(r.Node, r.Epoch)
-	n.Fenced = true
-	d.setNode(&n)
+	if n, ok := d.node(r.Node, r.Epoch); ok {
+		n.Fenced = true
+		d.setNode(&n)
+	}
 }
 
 func (r *UnfenceBrokerRecord) apply(d *draft) {
-	n := *d.node(r.Node, r.Epoch)
-	n.Fenced = false
-	d.setNode(&n)
+	if n, ok := d.node(r.Node, r.Epoch); ok {
+		n.Fenced = false
+		d.setNode(&n)
+	}
 }
 
 func (r *BrokerRegistrationChangeRecord) apply(d *draft) {
-	n := *d.node(r.Node, r.Epoch)
+	n, ok := d.node(r.Node, r.Epoch)
+	if !ok {
+		return
+	}
 	if r.Fenced != 0 {
 		n.Fenced = r.Fenced > 0
 	}
@@ -212,13 +250,14 @@ func (r *BrokerRegistrationChangeRecord) apply(d *draft) {
 	d.setNode(&n)
 }
 
-// node returns the incarnation that a record names.
-func (d *draft) node(id kafka.NodeID, epoch int64) *Node {
+// node returns a copy of the incarnation that a record names.
+func (d *draft) node(id kafka.NodeID, epoch int64) (Node, bool) {
 	n, ok := d.img.Node(id)
 	if !ok || n.Epoch != epoch {
-		panic(fmt.Sprintf("metadata: record after offset %d refers to node %d at epoch %d, which is not registered", d.old.offset, id, epoch))
+		d.fail("node %d at epoch %d is not registered", id, epoch)
+		return Node{}, false
 	}
-	return n
+	return *n, true
 }
 
 func (d *draft) setNode(n *Node) {

@@ -8,11 +8,16 @@ package quorum
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/headrace/headrace/internal/base/kafka"
@@ -32,12 +37,12 @@ type Config struct {
 	// FS and Dir are where quorum-state and the snapshots are: the folder of the log's partition.
 	FS  vfs.FS
 	Dir string
-	// Rand gives topic ids and election timeouts. The loop alone uses it.
+	// Rand gives topic ids. The loop alone uses it.
 	Rand       *rand.Rand
 	Logger     *slog.Logger
 	Controller *controller.Controller
 	// Publish is called on the loop, once with the whole Image when this node has caught up after its start, then after
-	// every change, in order. The Images of two calls are never the same. Nothing else happens until it returns.
+	// every change, in order. The loop does nothing else until it returns.
 	Publish func(*metadata.Delta, *metadata.Image)
 	// Send hands messages to other nodes, without waiting; those lost are sent again. Nil where there is one voter.
 	Send func([]*raftpb.Message)
@@ -47,11 +52,44 @@ type Config struct {
 	TickInterval time.Duration
 }
 
-// Log is what a Quorum needs of a partition's log. Offsets and epochs are stamped by Append. CommitLog makes one of a
-// commitlog.Log.
+const (
+	defaultSnapshotBytes = 20 << 20
+	defaultTick          = 100 * time.Millisecond
+	// inboxSize requests and messages wait for the loop; then Submit waits and Receive drops.
+	inboxSize = 1024
+)
+
+func (c *Config) validate() error {
+	switch {
+	case c.NodeID < 0:
+		return fmt.Errorf("quorum: node id %d", c.NodeID)
+	case c.Log == nil, c.FS == nil, c.Dir == "", c.Rand == nil, c.Logger == nil, c.Controller == nil, c.Publish == nil:
+		return errors.New("quorum: Log, FS, Dir, Rand, Logger, Controller and Publish must be set")
+	}
+	if len(c.Voters) == 0 {
+		c.Voters = []kafka.NodeID{c.NodeID}
+	}
+	if len(c.Voters) > 1 && c.Send == nil {
+		return errors.New("quorum: several voters need Send")
+	}
+	if !slices.Contains(c.Voters, c.NodeID) {
+		return fmt.Errorf("quorum: node %d is none of the voters %v", c.NodeID, c.Voters)
+	}
+	if c.SnapshotBytes == 0 {
+		c.SnapshotBytes = defaultSnapshotBytes
+	}
+	if c.TickInterval == 0 {
+		c.TickInterval = defaultTick
+	}
+	return nil
+}
+
+// Log is what a Quorum needs of a partition's log. CommitLog makes one of a commitlog.Log. Errors are final: the Quorum
+// stops at the first one.
 type Log interface {
-	// Append writes one batch, stamped with the next offset and the epoch, without making it durable.
-	Append(batch []byte, epoch kafka.LeaderEpoch) (last kafka.Offset, err error)
+	// Append writes whole batches, whose offsets continue the log and whose epochs are set, without making them durable.
+	// It neither changes nor keeps batches.
+	Append(batches []byte) error
 	// Flush makes durable all that was appended.
 	Flush() error
 	// Read appends to dst whole batches from the one that holds from, up to maxBytes but at least one; nothing at the end.
@@ -60,27 +98,134 @@ type Log interface {
 	TruncateTo(end kafka.Offset) error
 	// StartAt drops all and begins again, empty, at start, durably.
 	StartAt(start kafka.Offset) error
-	// DropBefore lets everything before start go. It need not be durable.
+	// DropBefore lets what is before start go. It need be neither complete nor durable.
 	DropBefore(start kafka.Offset) error
 	Start() kafka.Offset
 	End() kafka.Offset
 }
 
-// Quorum is this node's part of the metadata quorum.
+// Quorum is this node's part of the metadata quorum. Its methods may be called by many at once, but not from Publish,
+// except Image.
 type Quorum struct {
-	image atomic.Pointer[metadata.Image]
+	image    atomic.Pointer[metadata.Image]
+	status   atomic.Pointer[Status]
+	inbox    chan *submission
+	messages chan *raftpb.Message
+	stop     chan struct{}
+	once     sync.Once
+	ready    chan struct{}
+	done     chan struct{}
+	err      error // set before done is closed
+	loops    sync.WaitGroup
 }
 
-// Start opens the quorum's files, and starts the loop. With one voter the loop campaigns at once.
-func Start(cfg Config) (*Quorum, error) { return nil, nil }
+// Status is what DescribeQuorum tells of raft, as of the last change.
+type Status struct {
+	Leader   kafka.NodeID // NoNode while none is known
+	Term     int32
+	Voters   []kafka.NodeID
+	Learners []kafka.NodeID
+	End      kafka.Offset // of this node's log
+	Applied  kafka.Offset // last applied; -1 before the first
+}
 
-// Image is the last published one.
+// Start opens the quorum's files and starts the loop. With one voter the loop campaigns at once and leads within the time
+// of two flushes; Ready tells when the first Publish has returned.
+func Start(cfg Config) (*Quorum, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	q := &Quorum{
+		inbox:    make(chan *submission, inboxSize),
+		messages: make(chan *raftpb.Message, inboxSize),
+		stop:     make(chan struct{}),
+		ready:    make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	l, err := newLoop(&cfg, q)
+	if err != nil {
+		return nil, fmt.Errorf("start metadata quorum in %s: %w", cfg.Dir, err)
+	}
+	q.image.Store(l.image)
+	l.tellStatus()
+	q.loops.Go(func() {
+		q.err = l.run()
+		close(q.done)
+	})
+	return q, nil
+}
+
+// Image is the last published one; before the first Publish, the one of the last snapshot.
 func (q *Quorum) Image() *metadata.Image { return q.image.Load() }
 
-// Submit asks the controller, which must be this node, and returns its reply when the records that it decided are
-// durable, committed, applied and published. Errors wrap kerr.NotController when another node leads, or when this one
-// ceased to before it was sure: the request may then have been carried out nevertheless.
-func (q *Quorum) Submit(ctx context.Context, req any) (any, error) { return nil, nil }
+// Status is that of raft.
+func (q *Quorum) Status() Status { return *q.status.Load() }
 
-// Close stops the loop. Requests not yet answered get kerr.NotController.
-func (q *Quorum) Close() error { return nil }
+// Ready is closed when the first Publish has returned.
+func (q *Quorum) Ready() <-chan struct{} { return q.ready }
+
+// Done is closed when the loop has ended: by Close, or because the disk failed, which Err then tells.
+func (q *Quorum) Done() <-chan struct{} { return q.done }
+
+// Err is why the loop ended; nil while it runs and after Close.
+func (q *Quorum) Err() error {
+	select {
+	case <-q.done:
+		return q.err
+	default:
+		return nil
+	}
+}
+
+// Submit asks the controller, which must be this node, and returns its reply when the records that it decided are
+// durable, committed, applied and published; a reply that needed no records waits until all that it has seen is.
+//
+// Errors wrap kerr.NotController when another node leads, or when this one ceased to before it was sure: the request may
+// then have been carried out nevertheless, as it may when ctx ends. Errors of the controller are its own.
+func (q *Quorum) Submit(ctx context.Context, req any) (any, error) {
+	s := &submission{req: req, reply: make(chan outcome, 1)}
+	select {
+	case q.inbox <- s:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-q.done:
+		return nil, q.ended()
+	}
+	select {
+	case o := <-s.reply:
+		return o.reply, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-q.done:
+	}
+	// The loop may have answered just before it ended.
+	select {
+	case o := <-s.reply:
+		return o.reply, o.err
+	default:
+		return nil, q.ended()
+	}
+}
+
+func (q *Quorum) ended() error {
+	if q.err != nil {
+		return fmt.Errorf("metadata quorum has failed: %w", q.err)
+	}
+	return fmt.Errorf("metadata quorum is closed: %w", kerr.NotController)
+}
+
+// Receive takes a message of another node. It never waits: what finds the inbox full is dropped, and sent again by raft.
+func (q *Quorum) Receive(m *raftpb.Message) {
+	select {
+	case q.messages <- m:
+	default:
+	}
+}
+
+// Close stops the loop and waits for it. Requests not yet answered get kerr.NotController. It returns why the loop had
+// ended before, if it had.
+func (q *Quorum) Close() error {
+	q.once.Do(func() { close(q.stop) })
+	q.loops.Wait()
+	return q.err
+}

@@ -1,0 +1,342 @@
+package quorum
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/metadata"
+)
+
+const (
+	electionTicks  = 10
+	heartbeatTicks = 1
+	// maxMessageBytes bounds the entries in one message, maxApplyBytes those applied and published together.
+	maxMessageBytes = 1 << 20
+	maxApplyBytes   = 4 << 20
+	maxInflight     = 64
+)
+
+// loop is the state that the Quorum's goroutine owns.
+//
+// One turn is: take what has arrived (all submissions that wait, one message, or a tick), let raft say what follows, and
+// do that until it says nothing more. So submissions that arrive while a turn flushes share the next turn's flush.
+type loop struct {
+	cfg   *Config
+	q     *Quorum
+	log   *slog.Logger
+	node  *raft.RawNode
+	store *storage
+	conf  *raftpb.ConfState
+	// image is after the entry at applied; the quorum's published Image is at most one turn behind it.
+	image     *metadata.Image
+	applied   uint64
+	published bool
+	leader    kafka.NodeID
+	leading   bool // raft says that this node leads
+	term      uint64
+	// lastAppend is when the newest record was stored, for the snapshot's header.
+	lastAppend int64
+
+	lead leadership
+}
+
+func newLoop(cfg *Config, q *Quorum) (*loop, error) {
+	store, img, err := openStorage(cfg)
+	if err != nil {
+		return nil, err
+	}
+	_, conf, _ := store.InitialState()
+	l := &loop{
+		cfg: cfg, q: q, log: cfg.Logger, store: store, conf: conf, image: img,
+		applied: store.state.Raft.Snapshot.Index, leader: kafka.NoNode,
+	}
+	l.node, err = raft.NewRawNode(&raft.Config{
+		ID:                        raftID(cfg.NodeID),
+		ElectionTick:              electionTicks,
+		HeartbeatTick:             heartbeatTicks,
+		Storage:                   store,
+		Applied:                   l.applied,
+		MaxSizePerMsg:             maxMessageBytes,
+		MaxCommittedSizePerReady:  maxApplyBytes,
+		MaxInflightMsgs:           maxInflight,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		DisableProposalForwarding: true,
+		Logger:                    raftLogger{cfg.Logger},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// run is the goroutine.
+func (l *loop) run() error {
+	err := l.turns()
+	if err != nil {
+		l.log.Error("metadata quorum stops", "error", err)
+		l.resign(fmt.Errorf("metadata quorum has failed: %w", err))
+		return err
+	}
+	l.resign(fmt.Errorf("metadata quorum is closed: %w", kerr.NotController))
+	return nil
+}
+
+func (l *loop) turns() error {
+	if l.alone() {
+		if err := l.node.Campaign(); err != nil {
+			return fmt.Errorf("campaign: %w", err)
+		}
+	}
+	ticker := time.NewTicker(l.cfg.TickInterval)
+	defer ticker.Stop()
+	for {
+		if err := l.settle(); err != nil {
+			return err
+		}
+		// A node alone needs no time: nobody expects heartbeats of it.
+		ticks := ticker.C
+		if l.alone() && l.leading {
+			ticks = nil
+		}
+		select {
+		case s := <-l.q.inbox:
+			l.take(s)
+		case m := <-l.q.messages:
+			// Step refuses what is stale or malformed; there is no one to tell.
+			if err := l.node.Step(m); err != nil {
+				l.log.Debug("raft message refused", "from", nodeID(m.GetFrom()), "error", err)
+			}
+		case <-ticks:
+			l.node.Tick()
+		case <-l.q.stop:
+			return nil
+		}
+	}
+}
+
+// alone tells whether this node is the only voter.
+func (l *loop) alone() bool {
+	v := l.conf.GetVoters()
+	return len(v) == 1 && v[0] == raftID(l.cfg.NodeID) && len(l.conf.GetVotersOutgoing()) == 0
+}
+
+// settle carries out what raft wants done until it wants nothing more.
+func (l *loop) settle() error {
+	for l.node.HasReady() {
+		rd := l.node.Ready()
+		was := l.image
+		delta, err := l.carryOut(&rd)
+		if err != nil {
+			return err
+		}
+		l.node.Advance(rd)
+		if err := l.activate(); err != nil {
+			return err
+		}
+		l.publish(was, delta)
+		l.tellStatus()
+	}
+	return l.snapshotIfDue()
+}
+
+// carryOut does one Ready in the order that raft asks for: first everything that must be durable, then what tells others
+// of it, then what is committed is applied. The Delta is nil where it is not known from records.
+func (l *loop) carryOut(rd *raft.Ready) (*metadata.Delta, error) {
+	l.noteRole(rd)
+	replaced := !raft.IsEmptySnap(rd.Snapshot)
+	if replaced {
+		if err := l.receive(rd.Snapshot); err != nil {
+			return nil, err
+		}
+	}
+	// Commits alone are not worth a write.
+	if !raft.IsEmptyHardState(rd.HardState) && l.voteChanged(rd.HardState) {
+		if err := l.store.saveHardState(rd.HardState, l.leader); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.store.append(rd.Entries, l.encode); err != nil {
+		return nil, err
+	}
+	if len(rd.Messages) > 0 {
+		l.send(rd.Messages)
+	}
+	delta, err := l.apply(rd.CommittedEntries)
+	if err != nil || replaced {
+		return nil, err
+	}
+	return delta, nil
+}
+
+// receive takes a leader's snapshot, which comes when this node lacks entries that the leader no longer has.
+func (l *loop) receive(snap *raftpb.Snapshot) error {
+	img, err := l.store.receiveSnapshot(snap, l.cfg.ClusterID)
+	if err != nil {
+		return err
+	}
+	l.image = img.WithController(l.leader)
+	l.conf = snap.GetMetadata().GetConfState()
+	l.applied = snap.GetMetadata().GetIndex()
+	return nil
+}
+
+func (l *loop) voteChanged(hs *raftpb.HardState) bool {
+	st := &l.store.state
+	return int32(hs.GetTerm()) != st.LeaderEpoch || int32(nodeID(hs.GetVote())) != st.VotedID
+}
+
+// noteRole follows who leads. Losing the leadership answers everyone who waits.
+func (l *loop) noteRole(rd *raft.Ready) {
+	if hs := rd.HardState; !raft.IsEmptyHardState(hs) && hs.GetTerm() != l.term {
+		l.term = hs.GetTerm()
+		l.resign(l.errNotLeader())
+	}
+	if rd.SoftState == nil {
+		return
+	}
+	leading := rd.SoftState.RaftState == raft.StateLeader
+	if l.leading && !leading {
+		l.resign(l.errNotLeader())
+	}
+	l.leading = leading
+	if leader := nodeID(rd.SoftState.Lead); leader != l.leader {
+		l.leader = leader
+		l.image = l.image.WithController(leader)
+		l.log.Info("metadata leader", "leader", leader, "term", l.term)
+	}
+}
+
+func (l *loop) encode(e *raftpb.Entry, base kafka.Offset) []byte {
+	l.lastAppend = time.Now().UnixMilli()
+	leader := kafka.NoNode
+	if e.GetTerm() == l.term {
+		leader = l.leader
+	}
+	return encodeEntry(e, base, l.lastAppend, leader, nodeIDs(l.conf.GetVoters()))
+}
+
+func (l *loop) send(messages []*raftpb.Message) {
+	if l.cfg.Send == nil {
+		l.log.Error("raft message without a way to send it", "to", nodeID(messages[0].GetTo()))
+		return
+	}
+	l.cfg.Send(messages)
+	for _, m := range messages {
+		if m.GetType() == raftpb.MsgSnap {
+			// Whether it arrived shows in the member's next answer; one lost is sent again then.
+			l.node.ReportSnapshot(m.GetTo(), raft.SnapshotFinish)
+		}
+	}
+}
+
+// apply advances the Image by committed entries, all as one change.
+func (l *loop) apply(entries []*raftpb.Entry) (*metadata.Delta, error) {
+	var recs []metadata.Record
+	for _, e := range entries {
+		switch {
+		case e.GetType() != raftpb.EntryNormal:
+			if err := l.applyConfChange(e); err != nil {
+				return nil, err
+			}
+		case len(e.GetData()) == 0:
+			if l.leading && e.GetTerm() == l.term {
+				l.lead.electedAt = e.GetIndex()
+			}
+		default:
+			more, err := decodeRecords(e.GetData())
+			if err != nil {
+				return nil, fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
+			}
+			recs = append(recs, more...)
+		}
+		l.applied = e.GetIndex()
+	}
+	if len(entries) == 0 {
+		return &metadata.Delta{}, nil
+	}
+	img, delta, err := l.image.Replay(recs, l.store.offsetAfter(l.applied)-1)
+	if err != nil {
+		return nil, fmt.Errorf("apply entries up to %d: %w", l.applied, err)
+	}
+	l.image = img
+	return delta, nil
+}
+
+func (l *loop) applyConfChange(e *raftpb.Entry) error {
+	var change raftpb.ConfChangeI
+	var err error
+	if e.GetType() == raftpb.EntryConfChange {
+		cc := &raftpb.ConfChange{}
+		err, change = unmarshal(e.GetData(), cc), cc
+	} else {
+		cc := &raftpb.ConfChangeV2{}
+		err, change = unmarshal(e.GetData(), cc), cc
+	}
+	if err != nil {
+		return fmt.Errorf("apply conf change at index %d: %w", e.GetIndex(), err)
+	}
+	l.conf = l.node.ApplyConfChange(change)
+	return nil
+}
+
+// publish gives the Image out when it changed, and then answers those who waited for it. Until this node has caught up
+// nothing is given out; then the whole Image is. Changes that a Delta does not tell (the offset, the next producer id)
+// are given out silently.
+func (l *loop) publish(was *metadata.Image, delta *metadata.Delta) {
+	first := !l.published && l.caughtUp()
+	if !first && (!l.published || l.image == was) {
+		return
+	}
+	if first {
+		was, delta = metadata.New(l.cfg.ClusterID), nil
+	}
+	if delta == nil {
+		delta = l.image.Since(was)
+	}
+	delta.ControllerChanged = l.image.ControllerID() != was.ControllerID()
+	l.q.image.Store(l.image)
+	if first || !delta.Empty() {
+		l.cfg.Publish(delta, l.image)
+	}
+	if first {
+		l.published = true
+		close(l.q.ready)
+	}
+	l.answer()
+}
+
+// caughtUp tells whether all that was committed before this node started is applied: a leader knows once its own first
+// entry and what it bootstraps with are, another node once a leader has told it what is committed.
+func (l *loop) caughtUp() bool {
+	if l.leading {
+		return l.lead.active && l.applied >= l.lead.proposed
+	}
+	hs := l.node.BasicStatus().HardState
+	return l.leader != kafka.NoNode && l.applied > 0 && l.applied >= hs.GetCommit()
+}
+
+func (l *loop) snapshotIfDue() error {
+	if l.store.sinceSnapshot < l.cfg.SnapshotBytes || l.applied <= l.store.state.Raft.Snapshot.Index {
+		return nil
+	}
+	return l.store.takeSnapshot(l.image, l.applied, l.conf, l.lastAppend)
+}
+
+func (l *loop) tellStatus() {
+	l.q.status.Store(&Status{
+		Leader: l.leader, Term: int32(l.term), Voters: nodeIDs(l.conf.GetVoters()), Learners: nodeIDs(l.conf.GetLearners()),
+		End: l.store.log.End(), Applied: l.image.Offset(),
+	})
+}
+
+// errNotLeader is the answer of a node that does not lead.
+func (l *loop) errNotLeader() error {
+	return fmt.Errorf("node %d is not the active controller, node %d is: %w", l.cfg.NodeID, l.leader, kerr.NotController)
+}

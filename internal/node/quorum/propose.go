@@ -1,0 +1,175 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/controller"
+	"github.com/headrace/headrace/internal/core/metadata"
+)
+
+// submission is one call of Submit. reply has room for the one outcome, so that the loop never waits for the caller.
+type submission struct {
+	req   any
+	reply chan outcome
+}
+
+type outcome struct {
+	reply any
+	err   error
+}
+
+// leadership is what the loop knows while this node leads, from the moment that its first entry is applied.
+//
+// Step has to see what was proposed before, applied or not: of two CreateTopics for one name the second must fail. So it
+// sees the speculative Image: the applied one with all proposals applied to it. Its correctness rests on three facts. The
+// entries of this leader's term reach the log in the order of their proposals, and nothing comes between. The batch of a
+// proposal carries its offset, which follows from the speculative Image; storage refuses one that does not fit. And a
+// proposal is lost only together with the leadership, on which the speculative Image is dropped. The interleavings:
+//
+//   - A is proposed, B is submitted before A is durable: Step(B) sees A. Both share a flush or not; A has the lower index,
+//     so that A is applied before or together with B, and B's reply, which may be about A's topic, is given after A's.
+//   - A is proposed, B needs no records (its topic exists already, because of A): B's reply waits at A's index. It would
+//     otherwise tell of a topic that a crash could still take back.
+//   - A is proposed, then this node loses the leadership before A is committed: A's caller gets NOT_CONTROLLER; whether A
+//     stays is up to the next leader. speculative is dropped, so that nothing more is decided upon A. When this node leads
+//     again, its first entry comes after everything that stayed, and speculative begins anew from the Image after it.
+//   - A is proposed, a new leader's first entry overwrites it: storage truncates; A was never applied, the applied Image
+//     has no trace of it.
+//   - A is proposed, the flush fails: the loop ends, and everyone who waits is told. After a restart A is there or is not.
+//   - The process dies between A's flush and its reply: A is applied after the restart, its caller saw an error. Kafka's
+//     clients face the same and ask again.
+type leadership struct {
+	// electedAt is the index of this term's first entry once it is applied; 0 before.
+	electedAt uint64
+	active    bool
+	// speculative is the Image after the entry at proposed. Invariant: proposed >= applied while active.
+	speculative *metadata.Image
+	proposed    uint64
+	// waiting are ordered by index.
+	waiting []ticket
+	// held came in after the election was won and before the first entry was applied.
+	held []*submission
+}
+
+// ticket is a reply that is due when the entry at index is applied and published.
+type ticket struct {
+	index uint64
+	to    *submission
+	reply any
+}
+
+// maxTurn submissions share a turn; more would let the first wait for the last.
+const maxTurn = 256
+
+// take handles a submission and those that wait behind it.
+func (l *loop) take(s *submission) {
+	now := time.Now()
+	for n := 1; ; n++ {
+		l.submit(now, s)
+		if n == maxTurn {
+			return
+		}
+		select {
+		case s = <-l.q.inbox:
+		default:
+			return
+		}
+	}
+}
+
+func (l *loop) submit(now time.Time, s *submission) {
+	switch {
+	case l.lead.active:
+		l.step(now, s)
+	case l.leading && len(l.lead.held) < inboxSize:
+		l.lead.held = append(l.lead.held, s)
+	default:
+		s.reply <- outcome{err: l.errNotLeader()}
+	}
+}
+
+// step decides one request and proposes its records.
+func (l *loop) step(now time.Time, s *submission) {
+	out := l.cfg.Controller.Step(now, l.cfg.Rand, l.lead.speculative, s.req)
+	if out.Err == nil && len(out.Records) > 0 {
+		out.Err = l.propose(now, out.Records)
+	}
+	if out.Err != nil {
+		// An error too may be about what is not applied yet, but it promises nothing.
+		s.reply <- outcome{err: out.Err}
+		return
+	}
+	if l.lead.proposed == l.applied {
+		s.reply <- outcome{reply: out.Reply}
+		return
+	}
+	l.lead.waiting = append(l.lead.waiting, ticket{l.lead.proposed, s, out.Reply})
+}
+
+func (l *loop) propose(now time.Time, recs []metadata.Record) error {
+	base := l.lead.speculative.Offset() + 1
+	data := encodeRecords(recs, base, l.term, now.UnixMilli())
+	if err := l.node.Propose(data); err != nil {
+		return errors.Join(fmt.Errorf("propose: %w", err), kerr.NotController)
+	}
+	l.lead.proposed++
+	l.lead.speculative, _ = l.lead.speculative.Apply(recs, base+kafka.Offset(len(recs))-1)
+	return nil
+}
+
+// activate begins to decide requests once this term's first entry is applied: then everything before it is too, and
+// nothing comes after it.
+func (l *loop) activate() error {
+	if !l.leading || l.lead.active || l.lead.electedAt == 0 {
+		return nil
+	}
+	l.lead.active = true
+	l.lead.speculative, l.lead.proposed = l.image, l.applied
+	now := time.Now()
+	boot := l.cfg.Controller.Step(now, l.cfg.Rand, l.image, controller.Bootstrap{})
+	if boot.Err != nil {
+		return fmt.Errorf("bootstrap: %w", boot.Err)
+	}
+	if len(boot.Records) > 0 {
+		if err := l.propose(now, boot.Records); err != nil {
+			return err
+		}
+	}
+	held := l.lead.held
+	l.lead.held = nil
+	for _, s := range held {
+		l.step(now, s)
+	}
+	return nil
+}
+
+// answer gives the replies that are due.
+func (l *loop) answer() {
+	due := 0
+	for due < len(l.lead.waiting) && l.lead.waiting[due].index <= l.applied {
+		t := &l.lead.waiting[due]
+		t.to.reply <- outcome{reply: t.reply}
+		due++
+	}
+	if due == len(l.lead.waiting) {
+		l.lead.waiting = l.lead.waiting[:0]
+		return
+	}
+	l.lead.waiting = append([]ticket(nil), l.lead.waiting[due:]...)
+}
+
+// resign ends the leadership: nobody who waits can be told more than why.
+func (l *loop) resign(why error) {
+	for _, t := range l.lead.waiting {
+		t.to.reply <- outcome{err: why}
+	}
+	for _, s := range l.lead.held {
+		s.reply <- outcome{err: why}
+	}
+	l.lead = leadership{}
+}

@@ -1,0 +1,162 @@
+package quorum
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
+)
+
+// stateFile keeps what raft must not forget: the term and the vote. Its name, its form and the names of these fields are
+// those of Kafka's; the fields below "raft" are ours.
+const stateFile = "quorum-state"
+
+// maxStateBytes is more than the file has with hundreds of voters.
+const maxStateBytes = 1 << 20
+
+// state is the content of quorum-state. It is replaced as a whole before anything that depends on it is done.
+type state struct {
+	LeaderID    int32     `json:"leaderId"` // as far as known when the file was written; raft does not need it
+	LeaderEpoch int32     `json:"leaderEpoch"`
+	VotedID     int32     `json:"votedId"`
+	Raft        raftState `json:"raft"`
+	DataVersion int       `json:"data_version"`
+}
+
+type raftState struct {
+	ClusterID string `json:"clusterId"`
+	NodeID    int32  `json:"nodeId"`
+	// Commit is a lower bound: commits alone are not written down, a new leader finds them again.
+	Commit uint64 `json:"commit"`
+	// Snapshot is where the log begins for raft. Index 0 is the empty Image.
+	Snapshot snapshotPoint `json:"snapshot"`
+}
+
+// snapshotPoint names a snapshot: everything below Offset, which are the entries up to Index, the last of term Epoch.
+type snapshotPoint struct {
+	Offset kafka.Offset `json:"offset"`
+	Epoch  int32        `json:"epoch"`
+	Index  uint64       `json:"index"`
+	Conf   confState    `json:"conf"`
+}
+
+// confState are raft's members as of a snapshot, by raft's ids (node id + 1).
+type confState struct {
+	Voters         []uint64 `json:"voters"`
+	VotersOutgoing []uint64 `json:"votersOutgoing,omitempty"`
+	Learners       []uint64 `json:"learners,omitempty"`
+	LearnersNext   []uint64 `json:"learnersNext,omitempty"`
+	AutoLeave      bool     `json:"autoLeave,omitempty"`
+}
+
+func toConfState(c *raftpb.ConfState) confState {
+	return confState{
+		Voters: c.GetVoters(), VotersOutgoing: c.GetVotersOutgoing(), Learners: c.GetLearners(),
+		LearnersNext: c.GetLearnersNext(), AutoLeave: c.GetAutoLeave(),
+	}
+}
+
+func (c confState) raft() *raftpb.ConfState {
+	return &raftpb.ConfState{
+		Voters: c.Voters, VotersOutgoing: c.VotersOutgoing, Learners: c.Learners,
+		LearnersNext: c.LearnersNext, AutoLeave: &c.AutoLeave,
+	}
+}
+
+// parseState reads quorum-state. It refuses what would make raft panic or trust a foreign file.
+func parseState(b []byte) (state, error) {
+	var s state
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, err
+	}
+	p := s.Raft.Snapshot
+	switch {
+	case s.DataVersion != 1:
+		return s, fmt.Errorf("data_version %d, only 1 is known", s.DataVersion)
+	case s.LeaderEpoch < 0 || s.VotedID < -1:
+		return s, fmt.Errorf("leaderEpoch %d, votedId %d", s.LeaderEpoch, s.VotedID)
+	case len(p.Conf.Voters) == 0:
+		return s, errors.New("no voters")
+	case p.Offset < 0 || p.Epoch < 0 || p.Epoch > s.LeaderEpoch || (p.Index == 0) != (p.Offset == 0):
+		return s, fmt.Errorf("snapshot at offset %d of epoch %d, index %d", p.Offset, p.Epoch, p.Index)
+	}
+	return s, nil
+}
+
+// loadState returns nothing where there is no file.
+func loadState(fsys vfs.FS, dir string) (s state, found bool, err error) {
+	b, err := readFile(fsys, filepath.Join(dir, stateFile), maxStateBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, false, nil
+	}
+	if err == nil {
+		s, err = parseState(b)
+	}
+	if err != nil {
+		return s, false, fmt.Errorf("read %s: %w", stateFile, err)
+	}
+	return s, true, nil
+}
+
+func saveState(fsys vfs.FS, dir string, s state) error {
+	b, err := json.Marshal(s)
+	if err == nil {
+		err = replaceFile(fsys, dir, stateFile, stateFile+".tmp", append(b, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", stateFile, err)
+	}
+	return nil
+}
+
+// replaceFile makes name hold b: when it returns durably so, and after a crash within it, b or what was there before.
+func replaceFile(fsys vfs.FS, dir, name, temporary string, b []byte) error {
+	path := filepath.Join(dir, temporary)
+	f, err := fsys.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = fsys.Rename(path, filepath.Join(dir, name))
+	}
+	if err == nil {
+		err = fsys.SyncDir(dir)
+	}
+	return err
+}
+
+func readFile(fsys vfs.FS, path string, limit int64) ([]byte, error) {
+	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	switch {
+	case err != nil:
+		return nil, err
+	case size > limit:
+		return nil, fmt.Errorf("%d bytes, more than %d", size, limit)
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	return b, nil
+}
