@@ -186,7 +186,7 @@ func (s *Shard) Step(now time.Time, ev Event) Output {
 			w.failed(t, ev.Err)
 		}
 	}
-	if !s.sweeping && (s.saved.Len() > 0 || len(s.live) > 0) {
+	if !s.sweeping && (s.saved.Len() > 0 || len(s.live) > 0 || len(t.out.Records) > 0) {
 		s.sweeping = true
 		t.arm(TimerID{Kind: ExpiryTimer}, s.cfg.RetentionCheckInterval)
 	}

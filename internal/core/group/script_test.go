@@ -1,0 +1,336 @@
+package group
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the scripts of testdata print now into them")
+
+// TestScripts runs testdata/*.txt. A script is blocks with blank lines between them: commands, a line of dashes, and what
+// they print. A line that begins with # is a comment. Commands and their arguments are in (*world).run.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := runScript(t, string(text))
+			if got == string(text) {
+				return
+			}
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			t.Errorf("%s prints something else (-rewrite takes it over):\n%s", file, firstDifference(string(text), got))
+		})
+	}
+}
+
+func firstDifference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(w), len(g)) {
+		if w[i] != g[i] {
+			return fmt.Sprintf("line %d\nwant %s\ngot  %s", i+1, w[i], g[i])
+		}
+	}
+	return fmt.Sprintf("want %d lines, got %d", len(w), len(g))
+}
+
+func runScript(t *testing.T, text string) string {
+	w := newWorld(1)
+	var out strings.Builder
+	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
+		if i > 0 {
+			out.WriteString("\n")
+		}
+		commands := false
+		for line := range strings.Lines(strings.Trim(block, "\n") + "\n") {
+			line = strings.TrimSuffix(line, "\n")
+			if strings.HasPrefix(line, "----") {
+				break
+			}
+			out.WriteString(line + "\n")
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			commands = true
+			if err := w.run(strings.Fields(w.long(line))); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+		}
+		if commands {
+			out.WriteString("----\n" + w.out.String())
+		}
+		w.out.Reset()
+	}
+	return out.String()
+}
+
+// args are the name=value arguments of a command, and those without a name.
+type args struct {
+	named map[string]string
+	plain []string
+}
+
+func parseArgs(fields []string) args {
+	a := args{named: map[string]string{}}
+	for _, f := range fields {
+		if name, value, ok := strings.Cut(f, "="); ok && !strings.Contains(name, "-") {
+			if old := a.named[name]; old != "" {
+				value = old + " " + value
+			}
+			a.named[name] = value
+		} else {
+			a.plain = append(a.plain, f)
+		}
+	}
+	return a
+}
+
+func (a args) text(name, otherwise string) string {
+	if v, ok := a.named[name]; ok {
+		return v
+	}
+	return otherwise
+}
+
+func (a args) number(name string, otherwise int) int {
+	n, err := strconv.Atoi(a.text(name, strconv.Itoa(otherwise)))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func (a args) millis(name string, otherwise time.Duration) int32 {
+	d, err := time.ParseDuration(a.text(name, otherwise.String()))
+	if err != nil {
+		panic(err)
+	}
+	return int32(d / time.Millisecond)
+}
+
+func (a args) instance() *string {
+	if v, ok := a.named["inst"]; ok {
+		return &v
+	}
+	return nil
+}
+
+// run runs one command. All take g= (the group, "g") and v= (the version, the newest) where they make sense.
+//
+//	join client [id=] [inst=] [proto=name:topic,topic ...] [type=] [session=] [rebalance=]
+//	sync id gen [inst=] [assign=member:bytes ...] [proto=]    beat id gen [inst=]    leave id|+instance ...
+//	commit topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [retention=] [epoch=]
+//	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
+//	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
+//	advance duration      hold    release    fail ERROR    reload    check
+//	config size=|delay=|retention=
+func (w *world) run(fields []string) error {
+	a := parseArgs(fields[1:])
+	if req := w.parseRequest(fields[0], a); req != nil {
+		client := "admin"
+		if fields[0] == "join" {
+			client = a.plain[0]
+		}
+		req.SetVersion(int16(a.number("v", int(req.GetVersion()))))
+		w.request(client, req)
+		return nil
+	}
+	switch fields[0] {
+	case "gone":
+		var topics []DeletedTopic
+		for _, name := range a.plain {
+			topics = append(topics, DeletedTopic{Name: name, ID: topicID(a.text("id", ""))})
+		}
+		w.step(TopicsDeleted{Topics: topics})
+	case "advance":
+		d, err := time.ParseDuration(a.plain[0])
+		if err != nil {
+			return err
+		}
+		w.advance(d)
+	case "hold":
+		w.hold = true
+	case "release":
+		w.hold = false
+		w.commit()
+	case "fail":
+		w.hold = false
+		w.fail(kerr.CoordinatorNotAvailable)
+	case "reload":
+		w.reload()
+	case "check":
+		if live, loaded := w.dump(w.s), w.dump(w.replay()); live != loaded {
+			w.printf("the log gives\n%sand not\n%s", loaded, strings.TrimRight(live, "\n"))
+		} else {
+			w.printf("%s", strings.TrimRight("the log gives the same:\n"+live, "\n"))
+		}
+	case "config":
+		w.s.cfg.MaxSize = a.number("size", w.s.cfg.MaxSize)
+		w.s.cfg.InitialRebalanceDelay = time.Duration(a.millis("delay", w.s.cfg.InitialRebalanceDelay)) * time.Millisecond
+	default:
+		return fmt.Errorf("no such command")
+	}
+	return nil
+}
+
+func topicID(s string) kafka.TopicID {
+	var id kafka.TopicID
+	copy(id[:], s)
+	return id
+}
+
+func (w *world) parseRequest(command string, a args) kmsg.Request {
+	group := a.text("g", "g")
+	switch command {
+	case "join":
+		return parseJoin(group, a)
+	case "sync":
+		req := kmsg.NewPtrSyncGroupRequest()
+		req.Version = 5
+		req.Group, req.MemberID, req.InstanceID = group, a.plain[0], a.instance()
+		gen, _ := strconv.Atoi(a.plain[1])
+		req.Generation = int32(gen)
+		if p, ok := a.named["proto"]; ok {
+			req.Protocol = &p
+		}
+		for _, part := range strings.Fields(a.text("assign", "")) {
+			member, data, _ := strings.Cut(part, ":")
+			req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: member, MemberAssignment: []byte(data)})
+		}
+		return req
+	case "beat":
+		req := kmsg.NewPtrHeartbeatRequest()
+		req.Version = 4
+		req.Group, req.MemberID, req.InstanceID = group, a.plain[0], a.instance()
+		gen, _ := strconv.Atoi(a.plain[1])
+		req.Generation = int32(gen)
+		return req
+	case "leave":
+		req := kmsg.NewPtrLeaveGroupRequest()
+		req.Version = 5
+		req.Group = group
+		for _, who := range a.plain {
+			m := kmsg.LeaveGroupRequestMember{MemberID: who, InstanceID: a.instance()}
+			if instance, ok := strings.CutPrefix(who, "+"); ok {
+				m = kmsg.LeaveGroupRequestMember{InstanceID: &instance}
+			}
+			req.Members = append(req.Members, m)
+			req.MemberID = who
+		}
+		return req
+	case "commit":
+		return parseCommit(group, a)
+	case "fetch":
+		return parseFetch(group, a)
+	case "forget":
+		req := kmsg.NewPtrOffsetDeleteRequest()
+		req.Group = group
+		for _, p := range a.plain {
+			tp := partitionOf(p)
+			req.Topics = append(req.Topics, kmsg.OffsetDeleteRequestTopic{Topic: tp.Topic,
+				Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: tp.Partition}}})
+		}
+		return req
+	case "describe":
+		req := kmsg.NewPtrDescribeGroupsRequest()
+		req.Version, req.Groups = 6, a.plain
+		return req
+	case "list":
+		req := kmsg.NewPtrListGroupsRequest()
+		req.Version, req.StatesFilter, req.TypesFilter = 5, strings.Fields(a.text("states", "")), strings.Fields(a.text("types", ""))
+		return req
+	case "delete":
+		req := kmsg.NewPtrDeleteGroupsRequest()
+		req.Version, req.Groups = 2, a.plain
+		return req
+	}
+	return nil
+}
+
+func partitionOf(s string) kafka.TopicPartition {
+	tp, err := kafka.ParseTopicPartition(s)
+	if err != nil {
+		panic(err)
+	}
+	return tp
+}
+
+func parseJoin(group string, a args) kmsg.Request {
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Version = 9
+	req.Group, req.MemberID, req.InstanceID = group, a.text("id", ""), a.instance()
+	req.SessionTimeoutMillis = a.millis("session", 10*time.Second)
+	req.RebalanceTimeoutMillis = a.millis("rebalance", time.Minute)
+	req.ProtocolType = a.text("type", consumerProtocol)
+	for _, p := range strings.Fields(a.text("proto", "range:t")) {
+		name, topics, _ := strings.Cut(p, ":")
+		req.Protocols = append(req.Protocols, kmsg.JoinGroupRequestProtocol{Name: name, Metadata: subscription(strings.Split(topics, ","))})
+	}
+	return req
+}
+
+func subscription(topics []string) []byte {
+	m := kmsg.ConsumerMemberMetadata{}
+	m.Topics = topics
+	return m.AppendTo(nil)
+}
+
+func parseCommit(group string, a args) kmsg.Request {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version = 9
+	req.Group, req.MemberID, req.InstanceID = group, a.text("id", ""), a.instance()
+	req.Generation = int32(a.number("gen", -1))
+	if _, ok := a.named["retention"]; ok {
+		req.RetentionTimeMillis = int64(a.millis("retention", 0))
+	}
+	for _, p := range a.plain {
+		key, value, _ := strings.Cut(p, "=")
+		number, metadata, _ := strings.Cut(value, ":")
+		offset, _ := strconv.Atoi(number)
+		tp := partitionOf(key)
+		req.Topics = append(req.Topics, kmsg.OffsetCommitRequestTopic{Topic: tp.Topic, TopicID: topicID(a.text("topicid", "")),
+			Partitions: []kmsg.OffsetCommitRequestTopicPartition{{
+				Partition: tp.Partition, Offset: int64(offset), LeaderEpoch: int32(a.number("epoch", -1)), Metadata: &metadata,
+			}}})
+	}
+	return req
+}
+
+func parseFetch(group string, a args) kmsg.Request {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.Version = 9
+	req.RequireStable = a.named["stable"] != ""
+	one := kmsg.OffsetFetchRequestGroup{Group: group}
+	if len(a.plain) == 0 || a.plain[0] != "all" {
+		one.Topics, req.Topics = []kmsg.OffsetFetchRequestGroupTopic{}, []kmsg.OffsetFetchRequestTopic{}
+		for _, p := range a.plain {
+			tp := partitionOf(p)
+			one.Topics = append(one.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: tp.Topic, TopicID: topicID(a.text("topicid", "")), Partitions: []int32{tp.Partition}})
+			req.Topics = append(req.Topics, kmsg.OffsetFetchRequestTopic{Topic: tp.Topic, Partitions: []int32{tp.Partition}})
+		}
+	}
+	req.Group, req.Groups = group, []kmsg.OffsetFetchRequestGroup{one}
+	return req
+}
