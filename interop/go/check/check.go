@@ -70,6 +70,27 @@ func ReadLog(path string, rows int) (Log, error) {
 	return r.log, r.log.Seen.dense()
 }
 
+// ReadDump reads a file of M events alone: a topic read whole, outside a group.
+func ReadDump(path string, rows int) (Seen, error) {
+	lines, err := flights.Lines(path)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(Seen, rows)
+	for i, line := range lines {
+		fields := strings.SplitN(string(line), "\t", 5)
+		if fields[0] != "M" || len(fields) != 5 {
+			return nil, fmt.Errorf("%s:%d: not a record: %q", path, i+1, line)
+		}
+		p, offset, err := position(fields[2], fields[3])
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, i+1, err)
+		}
+		seen[Position{p, offset}] = fields[4]
+	}
+	return seen, seen.dense()
+}
+
 func (r *reader) line(line string) error {
 	kind, rest, _ := strings.Cut(line, "\t")
 	fields := strings.SplitN(rest, "\t", 4)

@@ -1,10 +1,13 @@
 // Command verify judges one client's run: its event log against the data set, the topic as franz-go reads it against
 // both, the codecs found in the topic, and the group's state on the broker. Usage: verify [-corrupt] ROWS, with the
 // environment the client had. With -corrupt it checks that its comparison can fail, and nothing else.
+//
+// The other flags are errands of the runner.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -24,23 +27,31 @@ import (
 
 func main() {
 	corrupt := flag.Bool("corrupt", false, "check that the comparison can fail")
+	dump := flag.String("dump", "", "only compare this file, a topic written as M events, with the data set")
+	remove := flag.String("remove", "", "only delete the topics and groups whose names start so")
 	broker := flag.String("ping", "", "only check that this broker answers")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if *broker != "" {
-		if err := ping(ctx, *broker); err != nil {
-			fmt.Fprintln(os.Stderr, "verify:", err)
-			os.Exit(1)
-		}
-		return
+	var summary string
+	var err error
+	switch {
+	case *broker != "":
+		err = ping(ctx, *broker)
+	case *remove != "":
+		summary, err = removeAll(ctx, play.Env().Bootstrap, *remove)
+	case *dump != "":
+		summary, err = verifyDump(*dump, flag.Arg(0))
+	default:
+		summary, err = verify(ctx, play.Env(), flag.Arg(0), os.Getenv("INTEROP_EVENTS"), *corrupt)
 	}
-	summary, err := verify(ctx, play.Env(), flag.Arg(0), os.Getenv("INTEROP_EVENTS"), *corrupt)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verify:", err)
 		os.Exit(1)
 	}
-	fmt.Println(summary)
+	if summary != "" {
+		fmt.Println(summary)
+	}
 }
 
 func ping(ctx context.Context, broker string) error {
@@ -52,6 +63,69 @@ func ping(ctx context.Context, broker string) error {
 	}
 	defer k.Close()
 	return k.Ping(ctx)
+}
+
+// verifyDump compares a topic that a client read whole.
+func verifyDump(path, rowsPath string) (string, error) {
+	rows, err := flights.Lines(rowsPath)
+	if err != nil {
+		return "", err
+	}
+	seen, err := check.ReadDump(path, len(rows))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d records", len(seen)), seen.Content(rows)
+}
+
+// removeAll deletes what a run left and checks that it is gone.
+func removeAll(ctx context.Context, broker, prefix string) (string, error) {
+	k, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	if err != nil {
+		return "", err
+	}
+	defer k.Close()
+	adm := kadm.NewClient(k)
+	groups, err := adm.ListGroups(ctx)
+	if err != nil {
+		return "", err
+	}
+	ours := func(name string) bool { return strings.HasPrefix(name, prefix) }
+	names := slices.DeleteFunc(groups.Groups(), func(name string) bool { return !ours(name) })
+	if deleted, err := adm.DeleteGroups(ctx, names...); err != nil || deleted.Error() != nil {
+		return "", fmt.Errorf("delete the groups: %w", errors.Join(err, deleted.Error()))
+	}
+	topics, err := adm.ListTopics(ctx)
+	if err != nil {
+		return "", err
+	}
+	topicNames := slices.DeleteFunc(topics.Names(), func(name string) bool { return !ours(name) })
+	if deleted, err := adm.DeleteTopics(ctx, topicNames...); err != nil || deleted.Error() != nil {
+		return "", fmt.Errorf("delete the topics: %w", errors.Join(err, deleted.Error()))
+	}
+	summary := fmt.Sprintf("%d topics and %d groups deleted", len(topicNames), len(names))
+	return summary, gone(ctx, adm, ours)
+}
+
+func gone(ctx context.Context, adm *kadm.Client, ours func(string) bool) error {
+	for {
+		topics, err := adm.ListTopics(ctx)
+		if err != nil {
+			return err
+		}
+		groups, err := adm.ListGroups(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(topics.Names(), ours) && !slices.ContainsFunc(groups.Groups(), ours) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("deleted topics or groups are still listed")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 func verify(ctx context.Context, env play.Settings, rowsPath, eventsPath string, corrupt bool) (string, error) {
