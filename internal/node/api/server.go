@@ -5,16 +5,35 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/node/transport"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/partition"
+	"github.com/headrace/headrace/internal/node/transport"
 )
 
 // Controller takes requests that change metadata: quorum.Quorum is the one implementation. Submit returns when the
 // change is durable, committed, applied and published here, or kerr.NotController.
 type Controller interface {
 	Submit(ctx context.Context, req any) (any, error)
+}
+
+// Metadata gives the newest metadata: quorum.Quorum is the one implementation.
+type Metadata interface {
+	Image() *metadata.Image
+}
+
+// Settings are the values of the broker's configuration that handlers look at.
+type Settings struct {
+	AutoCreateTopics bool // auto.create.topics.enable
+	FetchMaxBytes    int  // fetch.max.bytes
+	FetchSessions    int  // max.incremental.fetch.session.cache.slots; read once
+}
+
+func defaultSettings() Settings {
+	return Settings{AutoCreateTopics: true, FetchMaxBytes: 55 << 20, FetchSessions: 1000}
 }
 
 // Features tells which cluster features are supported and at which level each is in force, so that ApiVersions promises
@@ -43,6 +62,13 @@ type Config struct {
 	NodeID     kafka.NodeID
 	Log        *slog.Logger
 	Controller Controller
+	Metadata   Metadata
+	Partitions *partition.Set
+	// AutoCreate creates topics that a client names in Metadata, and returns when they are there. What could not be
+	// created is in the result. Nil means that none are.
+	AutoCreate func(ctx context.Context, topics []string) map[string]error
+	// Settings gives the broker's configuration as it is now; nil means defaults.
+	Settings func() Settings
 	// Features answers ApiVersions; nil means none.
 	Features func() Features
 }
@@ -52,14 +78,20 @@ type Server struct {
 	Config
 	ops map[opKey]transport.Op
 	// entries is the table in the order of keys.
-	entries []Entry
+	entries     []Entry
+	sessions    *fetchSessions
+	producerIDs producerIDs
 }
 
 type opKey struct{ key, version int16 }
 
 // New makes a Server.
 func New(c Config) *Server {
+	if c.Settings == nil {
+		c.Settings = defaultSettings
+	}
 	s := &Server{Config: c}
+	s.sessions = newFetchSessions(c.Settings().FetchSessions)
 	s.entries = sorted(s.table())
 	s.ops = s.operations()
 	return s

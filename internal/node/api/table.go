@@ -47,6 +47,15 @@ func (s *Server) table() []Entry {
 // dataTable lists the APIs of the data path.
 func (s *Server) dataTable() []Entry {
 	return []Entry{
+		{Key: kmsg.Produce, Min: 3, Max: 13, AdvertiseMin: 0, Begin: s.beginProduce, Weight: produceWeight,
+			Note: "no transactions; advertised from 0 for librdkafka's sake"},
+		{Key: kmsg.Fetch, Min: 4, Max: 18, Handle: on(s.fetch), Note: "consumers only; no preferred read replica"},
+		{Key: kmsg.ListOffsets, Min: 1, Max: 11, Handle: on(s.listOffsets)},
+		{Key: kmsg.Metadata, Min: 0, Max: 13, Handle: on(s.metadata), Note: "auto-creation answers with the topic at once"},
+		{Key: kmsg.DeleteRecords, Min: 0, Max: 2, Handle: on(s.deleteRecords)},
+		{Key: kmsg.InitProducerID, Min: 0, Max: 5, Handle: on(s.initProducerID), Note: "idempotent producers only"},
+		{Key: kmsg.OffsetForLeaderEpoch, Min: 2, Max: 4, Handle: on(s.offsetForLeaderEpoch)},
+		{Key: kmsg.DescribeProducers, Min: 0, Max: 0, Handle: on(s.describeProducers)},
 		{Key: kmsg.ApiVersions, Min: 0, Max: 4, Handle: on(s.apiVersions)},
 	}
 }

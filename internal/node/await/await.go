@@ -29,6 +29,12 @@ func (w *Waiter) Woken() <-chan struct{} { return w.woken }
 // Done tells whether Woken is closed.
 func (w *Waiter) Done() bool { return w.left.Load() <= 0 }
 
+// Broken tells whether a line broke while w waited in it.
+func (w *Waiter) Broken() bool { return w.left.Load() < broken/2 }
+
+// broken is what is left of a waiter that a breaking line woke: far below what any number of places brings it to.
+const broken = -1 << 30
+
 func (w *Waiter) reached() {
 	if w.left.Add(-1) == 0 {
 		close(w.woken)
@@ -38,7 +44,7 @@ func (w *Waiter) reached() {
 // wake wakes w whatever it still waited for. Of the calls that bring left from above 0 to or below it, exactly one closes:
 // the swap takes what was left, and no later decrement can find 1.
 func (w *Waiter) wake() {
-	if w.left.Swap(-1<<30) > 0 {
+	if w.left.Swap(broken) > 0 {
 		close(w.woken)
 	}
 }
@@ -114,6 +120,13 @@ func (l *Line) Break() {
 		p.waiter.wake()
 	}
 	l.places = nil
+}
+
+// Broken tells whether the line is of no use any more.
+func (l *Line) Broken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
 }
 
 // Reset begins the line anew at an offset.

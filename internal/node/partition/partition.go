@@ -233,35 +233,34 @@ func (p *Partition) Rules(now time.Time, zstdAllowed bool) batch.ProduceRules {
 const AllReplicas int16 = -1
 
 // Append appends a batch as the leader, without waiting for anything but the page cache (see Ack). v's bytes are changed
-// in place (offset and epoch) and not kept.
-func (p *Partition) Append(now time.Time, v batch.Validated, acks int16, origin commitlog.Origin) (commitlog.Appended, error) {
+// in place (offset and epoch) and not kept. The leader epoch returned is what Acked compares.
+func (p *Partition) Append(now time.Time, v batch.Validated, acks int16, origin commitlog.Origin) (commitlog.Appended, kafka.LeaderEpoch, error) {
 	log, done, err := p.use()
 	if err != nil {
-		return commitlog.Appended{}, err
+		return commitlog.Appended{}, 0, err
 	}
 	defer done()
 	l := p.role.leader
 	if l == nil {
-		return commitlog.Appended{}, errNotLeader
+		return commitlog.Appended{}, 0, errNotLeader
 	}
 	if acks == AllReplicas {
 		if err := p.enoughInSync(l); err != nil {
-			return commitlog.Appended{}, err
+			return commitlog.Appended{}, 0, err
 		}
 	}
 	a, err := log.AppendLeader(now, v, l.Epoch(), origin)
-	if err != nil {
-		if errors.Is(err, commitlog.ErrOffline) {
-			err = p.set.storageError(p.dir, err)
-		}
-		return a, err
-	}
-	if p.set.flushes(p) {
+	switch {
+	case errors.Is(err, commitlog.ErrOffline):
+		return a, 0, p.set.storageError(p.dir, err)
+	case err != nil:
+		return a, 0, err
+	case p.set.flushes(p):
 		p.dir.flusher.add(p)
-	} else {
+	default:
 		p.advance(l, log, a.End)
 	}
-	return a, nil
+	return a, l.Epoch(), nil
 }
 
 func (p *Partition) enoughInSync(l *replica.Leader) error {
@@ -283,6 +282,9 @@ func (p *Partition) Await(w *await.Waiter, acks int16, next kafka.Offset) { p.li
 
 // AwaitMore joins w for a high watermark above seen.
 func (p *Partition) AwaitMore(w *await.Waiter, seen kafka.Offset) { p.replicated.Join(w, seen+1) }
+
+// LeaveMore gives up the place that AwaitMore took.
+func (p *Partition) LeaveMore(w *await.Waiter) { p.replicated.Leave(w) }
 
 // Leave gives up every place of w.
 func (p *Partition) Leave(w *await.Waiter) {
@@ -316,6 +318,9 @@ func (p *Partition) Acked(acks int16, epoch kafka.LeaderEpoch, next kafka.Offset
 	}
 	return false, nil
 }
+
+// Broken tells whether waiting here is of no use: the partition is gone or its log dir failed.
+func (p *Partition) Broken() bool { return p.replicated.Broken() }
 
 // HighWatermark is the offset below which records may be read; it is that of the checkpoint until the log is open.
 func (p *Partition) HighWatermark() kafka.Offset { return kafka.Offset(p.highWatermark.Load()) }

@@ -32,8 +32,10 @@ func openFileLog(fsys vfs.FS, dir string) (*fileLog, error) {
 	if err := fsys.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := fsys.SyncDir(filepath.Dir(dir)); err != nil {
-		return nil, err
+	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
+		if err := fsys.SyncDir(filepath.Dir(d)); err != nil {
+			return nil, err
+		}
 	}
 	entries, err := fsys.ReadDir(dir)
 	if err != nil {

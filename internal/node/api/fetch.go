@@ -1,0 +1,222 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/node/await"
+	"github.com/headrace/headrace/internal/node/partition"
+	"github.com/headrace/headrace/internal/node/transport"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// What a fetched byte costs: nothing in user space. A read plan is offsets in segment files, the answer's header is written
+// into one buffer, and the files' parts go to the socket by sendfile (small ones by a read into the same buffer).
+
+const (
+	fetchTopicIDs  = 13
+	fetchHintsFrom = 16
+	// storageErrorFrom is the first version whose clients know KAFKA_STORAGE_ERROR.
+	storageErrorFrom = 6
+	readCommitted    = 1
+)
+
+// fetchResult is what one partition answers.
+type fetchResult struct {
+	want                         want
+	code                         int16
+	highWatermark, lso, logStart int64 // -1: not known
+	committed                    bool
+	aborted                      []commitlog.AbortedTxn
+	diverging                    *partition.EpochEnd
+	leader                       *leaderHint
+	plan                         commitlog.ReadPlan
+	part                         *partition.Partition // nil when there is none to wait on
+}
+
+func (r *fetchResult) release() {
+	r.plan.Release()
+	r.plan = commitlog.ReadPlan{}
+}
+
+// fetching is one Fetch request.
+type fetching struct {
+	s        *Server
+	client   transport.Client
+	version  int16
+	isFollow bool
+	ctx      fetchContext
+	minBytes int
+	maxBytes int
+	commited bool
+	deadline time.Time
+	results  []fetchResult
+}
+
+// fetch answers when enough is there to read, or an error is, or the time is over.
+func (s *Server) fetch(ctx context.Context, c *Call, req *kmsg.FetchRequest) Response {
+	byID := c.Version >= fetchTopicIDs
+	fc, err := s.sessions.begin(req, byID, c.Received)
+	if err != nil {
+		return fetchError(c.Version, s.codeOf(err, "fetch session"))
+	}
+	f := s.newFetching(c, req, fc)
+	f.plan()
+	for !f.enough() && f.await(ctx) {
+		f.plan()
+	}
+	return f.respond(byID, c.Received)
+}
+
+func (s *Server) newFetching(c *Call, req *kmsg.FetchRequest, fc fetchContext) *fetching {
+	f := &fetching{
+		s: s, client: c.Client, version: c.Version, ctx: fc, commited: req.IsolationLevel == readCommitted,
+		isFollow: req.ReplicaID >= 0 || req.ReplicaState.ID >= 0,
+		deadline: c.Received.Add(time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond),
+	}
+	f.maxBytes = min(int(max(req.MaxBytes, 0)), s.Settings().FetchMaxBytes)
+	f.minBytes = min(int(max(req.MinBytes, 0)), f.maxBytes)
+	f.results = make([]fetchResult, len(fc.wants))
+	return f
+}
+
+// plan plans a read of every partition anew. The limit holds for all together, in their order, but the first batch that
+// there is comes whatever its size, so that a consumer always gets on (KIP-74).
+func (f *fetching) plan() {
+	left, first := f.maxBytes, true
+	for i := range f.results {
+		r := &f.results[i]
+		r.release()
+		*r = f.read(f.ctx.wants[i], max(left, 0), first)
+		left -= r.plan.Bytes
+		first = first && r.plan.Bytes == 0
+	}
+}
+
+func (f *fetching) read(w want, left int, first bool) fetchResult {
+	r := fetchResult{want: w, highWatermark: -1, lso: -1, logStart: -1}
+	tp, part, err := f.locate(w)
+	if err != nil {
+		f.fail(&r, tp, err)
+		return r
+	}
+	got, err := part.Fetch(partition.Position{
+		Offset: w.offset, Epoch: w.epoch, LastEpoch: w.lastEpoch, Committed: f.commited,
+		MaxBytes: min(w.maxBytes, left), MinOne: first,
+	})
+	if err != nil {
+		f.fail(&r, tp, err)
+		return r
+	}
+	r.part, r.plan, r.diverging = part, got.Plan, got.Diverging
+	r.highWatermark, r.lso, r.logStart = int64(got.HighWatermark), int64(got.LSO), int64(got.Start)
+	r.committed, r.aborted = f.commited, got.Aborted
+	return r
+}
+
+// locate finds a wanted partition on this node.
+func (f *fetching) locate(w want) (kafka.TopicPartition, *partition.Partition, error) {
+	tp := kafka.TopicPartition{Topic: w.key.topic, Partition: w.key.partition}
+	byID := w.key.topic == ""
+	if byID {
+		name, err := f.s.topicName(w.key.id)
+		if err != nil {
+			return tp, nil, err
+		}
+		tp.Topic = name
+	}
+	part, err := f.s.hosted(tp)
+	switch {
+	case err != nil:
+		return tp, nil, err
+	case f.isFollow:
+		// This node has no followers: whoever says that it is one has another cluster in mind.
+		return tp, nil, kerr.NotLeaderForPartition
+	case byID && part.TopicID() != w.key.id:
+		return tp, nil, kerr.InconsistentTopicID
+	}
+	return tp, part, nil
+}
+
+func (f *fetching) fail(r *fetchResult, tp kafka.TopicPartition, err error) {
+	r.code = f.s.codeOf(err, "fetch from "+tp.String())
+	if r.code == kerr.KafkaStorageError.Code && f.version < storageErrorFrom {
+		r.code = kerr.NotLeaderForPartition.Code
+	}
+	movedOn := r.code == kerr.NotLeaderForPartition.Code || r.code == kerr.FencedLeaderEpoch.Code
+	if movedOn && f.version >= fetchHintsFrom {
+		if h, ok := f.s.leaderHint(tp, f.client.Listener); ok {
+			r.leader = &h
+		}
+	}
+}
+
+// enough tells whether the answer should go out now.
+func (f *fetching) enough() bool {
+	bytes := 0
+	for i := range f.results {
+		r := &f.results[i]
+		if r.code != 0 || r.diverging != nil {
+			return true
+		}
+		bytes += r.plan.Bytes
+	}
+	return bytes >= f.minBytes || len(f.results) == 0
+}
+
+// await waits until some partition has more, and tells whether to look again. Its waiter is in the lines of the high
+// watermarks: a last stable offset moves only with them.
+func (f *fetching) await(ctx context.Context) bool {
+	left := time.Until(f.deadline)
+	if left <= 0 {
+		return false
+	}
+	w := await.NewWaiter(1)
+	for i := range f.results {
+		f.results[i].part.AwaitMore(w, kafka.Offset(f.results[i].highWatermark))
+	}
+	defer func() {
+		for i := range f.results {
+			if p := f.results[i].part; p != nil {
+				p.LeaveMore(w)
+			}
+		}
+	}()
+	t := time.NewTimer(left)
+	defer t.Stop()
+	select {
+	case <-w.Woken():
+		if w.Broken() {
+			f.deadline = time.Time{} // leadership or disk was lost: look once more, and tell
+		}
+		return true
+	case <-t.C:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// respond makes the answer, and begins or goes on with the session.
+func (f *fetching) respond(byID bool, now time.Time) Response {
+	session := noSession
+	switch {
+	case f.ctx.session != nil:
+		session = f.ctx.session.id
+		news, err := f.ctx.session.news(f.results, f.ctx.epoch)
+		if err != nil {
+			for i := range f.results {
+				f.results[i].release()
+			}
+			return fetchError(f.version, f.s.codeOf(err, "fetch session"))
+		}
+		f.results = news
+	case f.ctx.begins && len(f.results) > 0:
+		session = f.s.sessions.create(f.results, byID, now)
+	}
+	return newFetchResponse(f.version, 0, session, f.results)
+}

@@ -1,0 +1,356 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/batch"
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/node/await"
+	"github.com/headrace/headrace/internal/node/partition"
+	"github.com/headrace/headrace/internal/node/transport"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// What a produced batch costs, from socket to acknowledgement: its bytes arrive in a pooled buffer by one read, are looked
+// at twice where they lie (checksum; record lengths, keys and timestamps), get offset and epoch stamped in place, and go to
+// the page cache by one write; nothing is copied. Its flush and the write of its answer are shared with others. Per request
+// kmsg allocates the request, its topics and partitions, and here the answer, about ten small objects together.
+
+// adminClient is the client id that may write to internal topics, as in Apache Kafka.
+const adminClient = "__admin_client"
+
+// zstdFrom is the first version of Produce whose clients know zstd, hintsFrom the first that takes leader hints (KIP-951).
+const (
+	zstdFrom          = 7
+	produceHintsFrom  = 10
+	produceTopicIDs   = 13
+	maxProduceEntries = 1 << 17
+)
+
+// produced is a Produce request whose batches are appended, and may still have to be flushed and replicated.
+type produced struct {
+	s        *Server
+	client   transport.Client
+	version  int16
+	acks     int16
+	deadline time.Time
+	resp     *kmsg.ProduceResponse
+	waiter   *await.Waiter
+	waits    []ackWait
+}
+
+// ackWait is one batch that is not acknowledged yet.
+type ackWait struct {
+	part  *partition.Partition
+	epoch kafka.LeaderEpoch
+	next  kafka.Offset // what must be safe is below
+	tp    kafka.TopicPartition
+	// answer is the partition's place in the response.
+	answer *kmsg.ProduceResponseTopicPartition
+}
+
+// beginProduce appends what a Produce request carries.
+func (s *Server) beginProduce(_ context.Context, c *Call) transport.Pending {
+	req := c.Request.(*kmsg.ProduceRequest)
+	p := &produced{
+		s: s, client: c.Client, version: c.Version, acks: req.Acks, resp: kmsg.NewPtrProduceResponse(),
+		deadline: c.Received.Add(time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond),
+	}
+	refused := refuseProduce(req)
+	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	for i := range req.Topics {
+		p.topic(&req.Topics[i], &p.resp.Topics[i], refused)
+	}
+	p.join()
+	return p
+}
+
+// refuseProduce is why a request is refused as a whole.
+func refuseProduce(req *kmsg.ProduceRequest) error {
+	switch {
+	case req.TransactionID != nil:
+		return errNoTransactions
+	case req.Acks < -1 || req.Acks > 1:
+		return kerr.InvalidRequiredAcks
+	}
+	return nil
+}
+
+// errNoTransactions is the answer to anything transactional. Clients take it as final and show its text.
+var errNoTransactions = fmt.Errorf("transactions are not supported: %w", kerr.UnsupportedVersion)
+
+func (p *produced) topic(t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceResponseTopic, refused error) {
+	*answer = kmsg.NewProduceResponseTopic()
+	answer.Topic, answer.TopicID = t.Topic, t.TopicID
+	answer.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
+	name, err := t.Topic, refused
+	if err == nil && p.version >= produceTopicIDs {
+		name, err = p.s.topicName(t.TopicID)
+	}
+	if err == nil && kafka.IsInternalTopic(name) && p.client.ID != adminClient {
+		err = kerr.InvalidTopicException
+	}
+	for i := range t.Partitions {
+		a := &answer.Partitions[i]
+		*a = kmsg.NewProduceResponseTopicPartition()
+		a.Partition, a.BaseOffset = t.Partitions[i].Partition, -1
+		tp := kafka.TopicPartition{Topic: name, Partition: a.Partition}
+		perr := err
+		if perr == nil {
+			perr = p.append(tp, t.Partitions[i].Records, a)
+		}
+		if perr != nil {
+			p.fail(tp, a, perr)
+		}
+	}
+}
+
+// append appends one partition's batch and notes what its acknowledgement waits for.
+func (p *produced) append(tp kafka.TopicPartition, records []byte, a *kmsg.ProduceResponseTopicPartition) error {
+	part, err := p.s.hosted(tp)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	v, err := batch.ValidateProduce(records, part.Rules(now, p.version >= zstdFrom))
+	if err != nil {
+		return err
+	}
+	if v.Header.Attributes.IsTransactional() {
+		return errNoTransactions
+	}
+	done, epoch, err := part.Append(now, v, p.acks, commitlog.OriginClient)
+	if err != nil {
+		return err
+	}
+	a.BaseOffset, a.LogAppendTime, a.LogStartOffset = int64(done.First), done.LogAppendTime, int64(done.LogStart)
+	if p.acks != 0 {
+		p.waits = append(p.waits, ackWait{part: part, epoch: epoch, next: done.Last + 1, tp: tp, answer: a})
+	}
+	return nil
+}
+
+// join takes places for all that is waited for. What needs no waiting is settled by the first look in Finish.
+func (p *produced) join() {
+	if len(p.waits) == 0 {
+		return
+	}
+	p.waiter = await.NewWaiter(len(p.waits))
+	for _, w := range p.waits {
+		w.part.Await(p.waiter, p.acks, w.next)
+	}
+}
+
+// Ready tells whether Finish would not wait.
+func (p *produced) Ready() bool { return len(p.waits) == 0 || p.waiter.Done() }
+
+// Finish waits until every batch is as safe as its acks ask, or can no longer be, or the request's time is over.
+func (p *produced) Finish(ctx context.Context) Response {
+	for len(p.waits) > 0 {
+		inTime, gone := p.wait(ctx)
+		if gone {
+			p.leave()
+			return nil
+		}
+		p.settle(inTime)
+	}
+	return p.answer()
+}
+
+func (p *produced) wait(ctx context.Context) (inTime, gone bool) {
+	if p.waiter.Done() {
+		return true, false
+	}
+	t := time.NewTimer(time.Until(p.deadline))
+	defer t.Stop()
+	select {
+	case <-p.waiter.Woken():
+		return true, false
+	case <-t.C:
+		return false, false
+	case <-ctx.Done():
+		return false, true
+	}
+}
+
+// settle answers what is decided. What is not waits again: one partition that broke wakes the waiter for all.
+func (p *produced) settle(inTime bool) {
+	p.leave()
+	open := p.waits[:0]
+	for _, w := range p.waits {
+		acked, err := w.part.Acked(p.acks, w.epoch, w.next)
+		switch {
+		case err != nil:
+			p.fail(w.tp, w.answer, err)
+		case acked:
+		case !inTime || w.part.Broken():
+			p.fail(w.tp, w.answer, kerr.RequestTimedOut)
+		default:
+			open = append(open, w)
+		}
+	}
+	p.waits = open
+	p.join()
+}
+
+func (p *produced) leave() {
+	for _, w := range p.waits {
+		w.part.Leave(p.waiter)
+	}
+}
+
+// fail answers one partition with an error, and where that says that another node leads, with which.
+func (p *produced) fail(tp kafka.TopicPartition, a *kmsg.ProduceResponseTopicPartition, err error) {
+	a.ErrorCode = p.s.codeOf(err, "produce to "+tp.String())
+	a.BaseOffset, a.LogAppendTime, a.LogStartOffset = -1, -1, -1
+	if a.ErrorCode != kerr.UnknownServerError.Code {
+		text := err.Error()
+		a.ErrorMessage = &text
+	}
+	var records *batch.RecordErrors
+	if errors.As(err, &records) {
+		addRecordErrors(a, records)
+	}
+	if p.version >= produceHintsFrom && a.ErrorCode == kerr.NotLeaderForPartition.Code {
+		if hint, ok := p.s.leaderHint(tp, p.client.Listener); ok {
+			a.CurrentLeader.LeaderID, a.CurrentLeader.LeaderEpoch = int32(hint.leader), int32(hint.epoch)
+			p.resp.Brokers = addBroker(p.resp.Brokers, hint)
+		}
+	}
+}
+
+func addRecordErrors(a *kmsg.ProduceResponseTopicPartition, e *batch.RecordErrors) {
+	a.ErrorMessage = &e.Message
+	for _, r := range e.Errors {
+		er := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+		er.RelativeOffset, er.ErrorMessage = r.Index, &r.Message
+		a.ErrorRecords = append(a.ErrorRecords, er)
+	}
+}
+
+func addBroker(to []kmsg.ProduceResponseBroker, h leaderHint) []kmsg.ProduceResponseBroker {
+	for i := range to {
+		if to[i].NodeID == int32(h.leader) {
+			return to
+		}
+	}
+	if h.host == "" {
+		return to
+	}
+	b := kmsg.NewProduceResponseBroker()
+	b.NodeID, b.Host, b.Port, b.Rack = int32(h.leader), h.host, h.port, h.rack
+	return append(to, b)
+}
+
+// answer is the response; with acks=0 there is none, and the only way to tell of an error is to close the connection.
+func (p *produced) answer() Response {
+	if p.acks != 0 {
+		return conform(p.resp, p.version)
+	}
+	for _, t := range p.resp.Topics {
+		for _, a := range t.Partitions {
+			if a.ErrorCode != 0 {
+				return transport.Hangup{Reason: fmt.Sprintf("produce with acks=0 to %s-%d: %v", t.Topic, a.Partition, kerr.ErrorForCode(a.ErrorCode))}
+			}
+		}
+	}
+	return nil
+}
+
+// produceWeight walks the arrays of a Produce body without decoding, and refuses one that would take much more memory
+// decoded than it has bytes. An honest entry is a batch of at least 61 bytes, and so larger than what it decodes to.
+func produceWeight(version int16, body []byte) (int64, error) {
+	w := bodyWalk{r: kbin.Reader{Src: body}, flexible: version >= 9}
+	w.string()  // transactional id
+	w.r.Int16() // acks
+	w.r.Int32() // timeout
+	entries := w.array()
+	topics := entries
+	for range topics {
+		if version >= produceTopicIDs {
+			w.r.Span(16)
+		} else {
+			w.string()
+		}
+		n := w.array()
+		entries += n
+		if entries > maxProduceEntries {
+			return 0, fmt.Errorf("more than %d topics and partitions", maxProduceEntries)
+		}
+		for range n {
+			w.r.Int32()
+			w.bytes()
+			w.tags()
+		}
+		w.tags()
+		if !w.r.Ok() {
+			return 0, kbin.ErrNotEnoughData
+		}
+	}
+	const entrySize, spare = 120, 64 << 10
+	weight := int64(entries) * entrySize
+	if weight > int64(2*len(body)+spare) {
+		return 0, fmt.Errorf("%d topics and partitions in %d bytes", entries, len(body))
+	}
+	return weight, nil
+}
+
+// bodyWalk skips over the fields of a request.
+type bodyWalk struct {
+	r        kbin.Reader
+	flexible bool
+}
+
+func (w *bodyWalk) array() int {
+	n := int64(0)
+	if w.flexible {
+		n = int64(w.r.Uvarint()) - 1
+	} else {
+		n = int64(w.r.Int32())
+	}
+	if n > int64(len(w.r.Src)) || !w.r.Ok() {
+		w.r.Src = nil
+		w.r.Int8() // an array longer than what is left: the reader remembers the failure
+		return 0
+	}
+	return int(max(n, 0))
+}
+
+func (w *bodyWalk) string() {
+	if w.flexible {
+		w.skip(int64(w.r.Uvarint()) - 1)
+		return
+	}
+	w.skip(int64(w.r.Int16()))
+}
+
+func (w *bodyWalk) bytes() {
+	if w.flexible {
+		w.skip(int64(w.r.Uvarint()) - 1)
+		return
+	}
+	w.skip(int64(w.r.Int32()))
+}
+
+func (w *bodyWalk) skip(n int64) {
+	if n > 0 {
+		w.r.Span(int(n))
+	}
+}
+
+func (w *bodyWalk) tags() {
+	if !w.flexible {
+		return
+	}
+	for n := w.r.Uvarint(); n > 0 && w.r.Ok(); n-- {
+		w.r.Uvarint()
+		w.skip(int64(w.r.Uvarint()))
+	}
+}
