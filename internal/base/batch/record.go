@@ -45,59 +45,52 @@ type rawRecord struct {
 
 // cutRecord reads the record that b, the rest of a batch's records inflated, begins with, into r, and returns what follows it.
 func cutRecord(b []byte, r *rawRecord) ([]byte, error) {
-	size, n := varint32(b)
-	if n == 0 {
+	size, i := varint32(b, 0)
+	if i == 0 {
 		return nil, errMissingRecords
 	}
-	b = b[n:]
-	if size < 1 || int(size) > len(b) {
+	if size < 1 || int(size) > len(b)-i {
 		return nil, errRecordSize
 	}
-	rest := b[size:]
-	b = b[1:size] // without the attributes, which mean nothing yet
-	if r.timestampDelta, n = varint64(b); n == 0 {
+	rest := b[i+int(size):]
+	b = b[i+1 : i+int(size)] // without the attributes, which mean nothing yet
+	if r.timestampDelta, i = varint64(b, 0); i == 0 {
 		return nil, errRecordField
 	}
-	b = b[n:]
-	if r.offsetDelta, n = varint32(b); n == 0 {
+	if r.offsetDelta, i = varint32(b, i); i == 0 {
 		return nil, errRecordField
 	}
-	b = b[n:]
-	var ok bool
-	if r.key, b, ok = cutBytes(b); !ok {
+	if r.key, i = bytesAt(b, i); i == 0 {
 		return nil, errRecordField
 	}
-	if r.value, b, ok = cutBytes(b); !ok {
+	if r.value, i = bytesAt(b, i); i == 0 {
 		return nil, errRecordField
 	}
-	if r.headerCount, n = varint32(b); n == 0 {
+	if r.headerCount, i = varint32(b, i); i == 0 {
 		return nil, errRecordField
 	}
-	b = b[n:]
-	r.headers = b
+	r.headers = b[i:]
 	if r.headerCount != 0 {
-		return rest, checkHeaders(b, r.headerCount)
+		return rest, checkHeaders(r.headers, r.headerCount)
 	}
-	if len(b) != 0 {
+	if i != len(b) {
 		return nil, errRecordSize
 	}
 	return rest, nil
 }
 
-// cutBytes cuts a length and as many bytes off b. Any negative length is null.
-func cutBytes(b []byte) (field, rest []byte, ok bool) {
-	size, n := varint32(b)
-	if n == 0 {
-		return nil, nil, false
+// bytesAt reads a length and as many bytes at b[i:], and returns the index of what follows, or 0 where they go past the end. Any
+// negative length is null.
+func bytesAt(b []byte, i int) (field []byte, next int) {
+	size, i := varint32(b, i)
+	if i == 0 || size < 0 {
+		return nil, i
 	}
-	b = b[n:]
-	if size < 0 {
-		return nil, b, true
+	end := i + int(size)
+	if end > len(b) {
+		return nil, 0
 	}
-	if int(size) > len(b) {
-		return nil, nil, false
-	}
-	return b[:size:size], b[size:], true
+	return b[i:end:end], end
 }
 
 // checkHeaders walks count headers, which must fill b.
@@ -105,19 +98,20 @@ func checkHeaders(b []byte, count int32) error {
 	if count < 0 || int(count) > len(b) {
 		return errRecordHeaders
 	}
+	i := 0
 	for ; count > 0; count-- {
-		key, rest, ok := cutBytes(b)
-		if !ok {
+		var key []byte
+		if key, i = bytesAt(b, i); i == 0 {
 			return errRecordField
 		}
 		if key == nil {
 			return errHeaderKey
 		}
-		if _, b, ok = cutBytes(rest); !ok {
+		if _, i = bytesAt(b, i); i == 0 {
 			return errRecordField
 		}
 	}
-	if len(b) != 0 {
+	if i != len(b) {
 		return errRecordSize
 	}
 	return nil
@@ -125,11 +119,11 @@ func checkHeaders(b []byte, count int32) error {
 
 // appendHeaders appends the headers of r, which cutRecord has walked. Their values alias the batch.
 func (r *rawRecord) appendHeaders(dst []RecordHeader) []RecordHeader {
-	b := r.headers
-	for i := int32(0); i < r.headerCount; i++ {
+	i := 0
+	for range r.headerCount {
 		var key, value []byte
-		key, b, _ = cutBytes(b)
-		value, b, _ = cutBytes(b)
+		key, i = bytesAt(r.headers, i)
+		value, i = bytesAt(r.headers, i)
 		dst = append(dst, RecordHeader{Key: string(key), Value: value})
 	}
 	return dst

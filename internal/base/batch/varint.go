@@ -3,29 +3,43 @@ package batch
 import "encoding/binary"
 
 // The records of a batch hold zigzag varints. These readers take what Kafka's takes: up to 5 or 10 bytes, of which excess high bits
-// are dropped. They return n = 0 where none can be read.
+// are dropped. They read at b[i:] and return the index of what follows, or 0 where no varint can be read.
 
-func varint32(b []byte) (v int32, n int) {
-	if len(b) > 0 && b[0] < 0x80 { // most lengths and deltas are below 64
-		u := uint32(b[0])
-		return int32(u>>1) ^ -int32(u&1), 1
-	}
-	var u uint32
-	for i := 0; i < len(b) && i < 5; i++ {
-		u |= uint32(b[i]&0x7f) << (7 * i)
-		if b[i] < 0x80 {
-			return int32(u>>1) ^ -int32(u&1), i + 1
-		}
-	}
-	return 0, 0
+func varint32(b []byte, i int) (v int32, next int) {
+	u, next := uvarint(b, i, 5)
+	return int32(uint32(u)>>1) ^ -int32(u&1), next
 }
 
-func varint64(b []byte) (v int64, n int) {
-	var u uint64
-	for i := 0; i < len(b) && i < binary.MaxVarintLen64; i++ {
-		u |= uint64(b[i]&0x7f) << (7 * i)
-		if b[i] < 0x80 {
-			return int64(u>>1) ^ -int64(u&1), i + 1
+func varint64(b []byte, i int) (v int64, next int) {
+	u, next := uvarint(b, i, 10)
+	return int64(u>>1) ^ -int64(u&1), next
+}
+
+// uvarint takes the lengths that records of everyday sizes have, one to three bytes, out of one word.
+func uvarint(b []byte, i, most int) (u uint64, next int) {
+	if i+4 <= len(b) {
+		w := uint64(binary.LittleEndian.Uint32(b[i:]))
+		switch {
+		case w&0x80 == 0:
+			return w & 0x7f, i + 1
+		case w&0x8000 == 0:
+			return w&0x7f | w>>1&0x3f80, i + 2
+		case w&0x800000 == 0:
+			return w&0x7f | w>>1&0x3f80 | w>>2&0x1fc000, i + 3
+		}
+	}
+	return longUvarint(b, i, most)
+}
+
+//go:noinline
+func longUvarint(b []byte, i, most int) (u uint64, next int) {
+	end := min(i+most, len(b))
+	for shift := 0; i < end; shift += 7 {
+		c := b[i]
+		i++
+		u |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return u, i
 		}
 	}
 	return 0, 0
