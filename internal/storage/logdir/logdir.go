@@ -158,7 +158,7 @@ func complete(fsys vfs.FS, path string, m Meta, found bool, rnd *rand.Rand) (Met
 		return Format(fsys, path, m, rnd)
 	case m.DirectoryID.IsZero():
 		m.DirectoryID = NewID(rnd)
-		return m, replace(fsys, filepath.Join(path, metaFile), appendMeta(nil, m))
+		return m, vfs.Replace(fsys, filepath.Join(path, metaFile), appendMeta(nil, m))
 	}
 	return m, nil
 }
@@ -186,7 +186,7 @@ func Format(fsys vfs.FS, path string, m Meta, rnd *rand.Rand) (Meta, error) {
 	if m.DirectoryID.IsZero() {
 		m.DirectoryID = NewID(rnd)
 	}
-	return m, replace(fsys, name, appendMeta(nil, m))
+	return m, vfs.Replace(fsys, name, appendMeta(nil, m))
 }
 
 func refuseUnknownLogs(fsys vfs.FS, path string) error {

@@ -60,5 +60,5 @@ func writeMarker(fsys vfs.FS, dir string, brokerEpoch int64) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", markerFile, err)
 	}
-	return replace(fsys, filepath.Join(dir, markerFile), b)
+	return vfs.Replace(fsys, filepath.Join(dir, markerFile), b)
 }

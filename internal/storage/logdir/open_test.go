@@ -42,7 +42,7 @@ func openErr(t testing.TB, f vfs.FS, path string, want Meta) string {
 func put(t testing.TB, f vfs.FS, name, content string) {
 	t.Helper()
 	must(t, f.MkdirAll(filepath.Dir(name), 0o755))
-	must(t, writeSynced(f, name, []byte(content)))
+	must(t, vfs.Replace(f, name, []byte(content)))
 }
 
 func get(t testing.TB, f vfs.FS, name string) string {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
@@ -73,7 +74,7 @@ func (d *Dir) writeCheckpoints() error {
 		if bytes.Equal(content[file], d.last[file]) {
 			continue
 		}
-		if err := replace(d.fs, filepath.Join(d.path, file), content[file]); err != nil {
+		if err := vfs.Replace(d.fs, filepath.Join(d.path, file), content[file]); err != nil {
 			d.Fail(fmt.Errorf("write checkpoint: %w", err))
 			return d.Offline()
 		}
