@@ -1,0 +1,128 @@
+package commitlog
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
+)
+
+// metadataName is the file that ties the folder to a topic id.
+const metadataName = "partition.metadata"
+
+// maxSmallFile bounds what readFile takes into memory.
+const maxSmallFile = 1 << 30
+
+// readFile reads a whole small file.
+func readFile(fsys vfs.FS, name string) ([]byte, error) {
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > maxSmallFile {
+		return nil, fmt.Errorf("%s has %d bytes", name, size)
+	}
+	b := make([]byte, size)
+	n, err := f.ReadAt(b, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return b[:n], err
+}
+
+// writeFile makes or overwrites a file and syncs it. Its name is durable after a SyncDir.
+func writeFile(fsys vfs.FS, name string, b []byte) error {
+	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// replaceFile puts b in the place of a file so that, whatever happens, the old or the new content is there.
+func replaceFile(fsys vfs.FS, name string, b []byte) error {
+	tmp := name + ".tmp"
+	if err := writeFile(fsys, tmp, b); err != nil {
+		return err
+	}
+	return fsys.Rename(tmp, name)
+}
+
+// checkTopicID reads partition.metadata, compares it with want, and writes it if there is none.
+func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, error) {
+	name := filepath.Join(dir, metadataName)
+	b, err := readFile(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if want.IsZero() {
+			return want, nil
+		}
+		return want, writeTopicID(fsys, dir, want)
+	}
+	if err != nil {
+		return want, err
+	}
+	id, err := parseMetadata(b)
+	if err != nil {
+		return want, fmt.Errorf("%s: %w", name, err)
+	}
+	if !want.IsZero() && id != want {
+		return want, fmt.Errorf("%s is of topic id %v, not %v: %w", dir, id, want, kerr.InconsistentTopicID)
+	}
+	return id, nil
+}
+
+func writeTopicID(fsys vfs.FS, dir string, id kafka.TopicID) error {
+	b := fmt.Appendf(nil, "version: 0\ntopic_id: %s", id)
+	if err := replaceFile(fsys, filepath.Join(dir, metadataName), b); err != nil {
+		return err
+	}
+	return fsys.SyncDir(dir)
+}
+
+// parseMetadata reads partition.metadata: the lines "version: 0" and "topic_id: <base64url>".
+func parseMetadata(b []byte) (id kafka.TopicID, err error) {
+	version := ""
+	text := ""
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		switch strings.TrimSpace(key) {
+		case "version":
+			version = strings.TrimSpace(value)
+		case "topic_id":
+			text = strings.TrimSpace(value)
+		}
+	}
+	if version != "0" {
+		return id, fmt.Errorf("partition.metadata has version %.20q, want 0: %w", version, kerr.CorruptMessage)
+	}
+	if id, err = kafka.ParseTopicID(text); err != nil {
+		return id, fmt.Errorf("partition.metadata: %w: %w", err, kerr.CorruptMessage)
+	}
+	if id.IsZero() {
+		return id, fmt.Errorf("partition.metadata has a topic id of zeros: %w", kerr.CorruptMessage)
+	}
+	return id, nil
+}

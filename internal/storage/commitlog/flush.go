@@ -1,0 +1,234 @@
+package commitlog
+
+import (
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/storage/epochs"
+	"github.com/headrace/headrace/internal/storage/segment"
+)
+
+// Flush makes durable what was appended before the call and returns the new Flushed. Appends and reads go on meanwhile; a
+// second Flush waits for the first. An error is final: the log is offline, as nobody can know which of the written pages
+// the system has dropped.
+func (l *Log) Flush() (kafka.Offset, error) {
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	j, err := l.beginFlush()
+	if err == nil && j.any {
+		err = l.endFlush(j, j.run())
+	}
+	return l.Flushed(), err
+}
+
+// job is all that one flush makes durable, gathered under the lock and done without.
+type job struct {
+	log      *Log
+	any      bool
+	sealed   []*segment.Segment
+	end      kafka.Offset
+	files    []segment.Unsynced
+	dir      bool
+	epochs   []byte   // the new leader-epoch-checkpoint, or nil
+	written  []string // producer snapshots that rolls wrote
+	snapshot []byte   // a producer snapshot at end, or nil
+}
+
+func (l *Log) beginFlush() (job, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil {
+		return job{}, l.mu.failed
+	}
+	return l.job(false)
+}
+
+// job gathers the work; at the close the indexes of the active segment and a snapshot at the end belong to it.
+func (l *Log) job(closing bool) (job, error) {
+	j := job{log: l, end: l.End(), dir: l.mu.dirDirty, written: l.mu.snapshots.unsynced}
+	j.any = closing || j.end > l.Flushed() || j.dir || l.mu.epochsDirty || len(l.mu.unflushed) > 0
+	if !j.any {
+		return j, nil
+	}
+	for _, s := range l.mu.unflushed {
+		if err := j.add(s, true); err != nil {
+			return j, l.fail(err)
+		}
+	}
+	if j.end > l.Flushed() || closing {
+		if err := j.add(l.active(), closing); err != nil {
+			return j, l.fail(err)
+		}
+	}
+	if l.mu.epochsDirty {
+		j.epochs = l.mu.epochs.Append(nil)
+	}
+	if closing || l.mu.snapshots.due() {
+		j.snapshot = l.takeSnapshot(j.end)
+	}
+	j.sealed = l.mu.unflushed
+	l.mu.unflushed, l.mu.dirDirty, l.mu.epochsDirty, l.mu.snapshots.unsynced = nil, false, false, nil
+	return j, nil
+}
+
+func (j *job) add(s *segment.Segment, sealed bool) error {
+	u, err := s.Unsynced(sealed)
+	if err != nil {
+		j.release()
+		return err
+	}
+	j.files = append(j.files, u)
+	return nil
+}
+
+func (j *job) release() {
+	for _, u := range j.files {
+		u.Release()
+	}
+}
+
+// run syncs the data before anything that speaks of it.
+func (j *job) run() error {
+	defer j.release()
+	for _, u := range j.files {
+		if err := u.Sync(); err != nil {
+			return err
+		}
+	}
+	for _, name := range j.written {
+		if err := segment.SyncFile(j.log.fs, name); err != nil {
+			return err
+		}
+	}
+	if j.snapshot != nil {
+		if err := writeFile(j.log.fs, j.log.snapshotPath(j.end), j.snapshot); err != nil {
+			return err
+		}
+	}
+	if j.epochs != nil {
+		if err := replaceFile(j.log.fs, filepath.Join(j.log.dir, epochs.FileName), j.epochs); err != nil {
+			return err
+		}
+	}
+	if j.dir || j.epochs != nil || j.snapshot != nil {
+		return j.log.fs.SyncDir(j.log.dir)
+	}
+	return nil
+}
+
+func (l *Log) endFlush(j job, err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		return l.fail(err)
+	}
+	if j.end > l.Flushed() {
+		l.flushed.Store(int64(j.end))
+	}
+	l.idle(j.sealed)
+	if j.snapshot != nil {
+		l.addSnapshot(j.end)
+	}
+	return nil
+}
+
+// idle closes the files of sealed segments that needed them for their flush only.
+func (l *Log) idle(sealed []*segment.Segment) {
+	for _, s := range sealed {
+		if !slices.Contains(l.mu.recent, s) {
+			s.Idle()
+		}
+	}
+}
+
+// Dirty tells up to where the log must be made durable, for a caller that is about to SyncFS the whole file system and
+// then calls MarkFlushed with it.
+func (l *Log) Dirty() (end kafka.Offset, dirty bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.markLimit = maxOffset
+	if l.mu.failed != nil {
+		return l.Flushed(), false
+	}
+	if l.mu.epochsDirty {
+		if err := replaceFile(l.fs, filepath.Join(l.dir, epochs.FileName), l.mu.epochs.Append(nil)); err != nil {
+			l.fail(err)
+			return l.Flushed(), false
+		}
+		l.mu.epochsDirty = false
+		l.dirChanged()
+	}
+	l.mu.dirMarked = true
+	end = l.End()
+	return end, end > l.Flushed() || l.mu.dirDirty
+}
+
+const maxOffset kafka.Offset = 1<<63 - 1
+
+// MarkFlushed tells the log that all below off, an end that Dirty gave, is durable. What was truncated since is not.
+func (l *Log) MarkFlushed(off kafka.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	off = min(off, l.mu.markLimit, l.End())
+	if l.mu.failed != nil || off < l.Flushed() {
+		return
+	}
+	l.flushed.Store(int64(off))
+	n := 0
+	for n < len(l.mu.unflushed) && l.mu.unflushed[n].Next() <= off {
+		n++
+	}
+	l.idle(l.mu.unflushed[:n])
+	l.mu.unflushed = l.mu.unflushed[n:]
+	if l.mu.dirMarked {
+		l.mu.dirDirty, l.mu.snapshots.unsynced = false, nil
+	}
+}
+
+// Close makes the log durable as it is, with complete indexes and a producer snapshot at its end, so that the next Open
+// need not scan, and lets go of all files.
+func (l *Log) Close(now time.Time) error {
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	j, err := l.beginClose(now)
+	if err == nil && j.any {
+		err = l.endFlush(j, j.run())
+	}
+	l.letGo()
+	return err
+}
+
+func (l *Log) beginClose(now time.Time) (job, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil || !l.mu.changed {
+		return job{}, l.mu.failed
+	}
+	l.mu.producers.Expire(now, l.mu.config.ProducerExpiration)
+	if err := l.active().Seal(); err != nil {
+		return job{}, l.fail(err)
+	}
+	return l.job(true)
+}
+
+// letGo closes the files and makes every later call fail.
+func (l *Log) letGo() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.mu.segments {
+		s.Idle()
+	}
+	l.mu.recent, l.mu.unflushed = nil, nil
+	if l.mu.failed == nil {
+		l.mu.failed = ErrClosed
+	}
+}
+
+// CloseAbrupt lets go of all files and writes nothing more, as the end of the process would.
+func (l *Log) CloseAbrupt() {
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	l.letGo()
+}

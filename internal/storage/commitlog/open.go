@@ -1,0 +1,310 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/headrace/headrace/internal/base/batch"
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/storage/epochs"
+	"github.com/headrace/headrace/internal/storage/segment"
+)
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// Open opens the log in a partition's folder and makes the folder when it is missing. After a clean stop only the ends of
+// the last segment and its indexes are read. Otherwise what lies beyond the recovery point is checked batch by batch, and
+// the log ends before the first that is not right; below the recovery point such a thing is an error, as those bytes were
+// flushed. Folders with batches of formats 0 or 1, which Kafka 3 and before may have left, are refused.
+func Open(o OpenOptions) (*Log, error) {
+	l, err := open(o)
+	if err != nil {
+		if l != nil {
+			l.letGo()
+		}
+		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
+	}
+	return l, nil
+}
+
+func open(o OpenOptions) (*Log, error) {
+	if err := o.Config.validate(); err != nil {
+		return nil, err
+	}
+	l := &Log{fs: o.FS, dir: o.Dir, partition: o.Partition, log: o.Log}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	l.mu.config, l.mu.rand = o.Config, o.Rand
+	l.mu.markLimit = maxOffset
+	if err := l.makeDir(); err != nil {
+		return nil, err
+	}
+	var err error
+	if l.topicID, err = checkTopicID(o.FS, o.Dir, o.TopicID); err != nil {
+		return nil, err
+	}
+	if err := l.list(o.Now); err != nil {
+		return l, err
+	}
+	if len(l.mu.segments) == 0 {
+		return l, l.create(o.Now, o.LogStart)
+	}
+	return l, l.load(o)
+}
+
+func (l *Log) makeDir() error {
+	if _, err := l.fs.Stat(l.dir); !isNotExist(err) {
+		return err
+	}
+	if err := l.fs.MkdirAll(l.dir, 0o755); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(filepath.Dir(l.dir))
+}
+
+// create begins an empty log.
+func (l *Log) create(now time.Time, start kafka.Offset) error {
+	s, err := segment.Create(l.fs, l.dir, start, now, l.jitter())
+	if err != nil {
+		return err
+	}
+	l.mu.segments = []*segment.Segment{s}
+	l.dirChanged()
+	for _, x := range []interface{ Store(int64) }{&l.start, &l.end, &l.flushed} {
+		x.Store(int64(start))
+	}
+	if err := l.loadEpochs(false); err != nil {
+		return err
+	}
+	l.mu.epochs.Clear()
+	l.mu.epochsDirty = true
+	return l.dropSnapshots(0)
+}
+
+// list finds the segments and snapshots, after it has finished or undone what was going on with other files.
+func (l *Log) list(now time.Time) error {
+	if err := l.finishSwaps(); err != nil {
+		return err
+	}
+	entries, err := l.fs.ReadDir(l.dir)
+	if err != nil {
+		return err
+	}
+	bases := map[kafka.Offset]bool{}
+	for _, e := range entries {
+		base, suffix, ok := segment.ParseFileName(e.Name())
+		if !ok || suffix != segment.LogSuffix {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		bases[base] = true
+		l.mu.segments = append(l.mu.segments, segment.Existing(l.fs, l.dir, base, info.Size(), maxOffset, now, l.jitter()))
+	}
+	slices.SortFunc(l.mu.segments, func(a, b *segment.Segment) int { return compareOffsets(a.Base(), b.Base()) })
+	for i := 1; i < len(l.mu.segments); i++ {
+		l.mu.segments[i-1].SetNext(l.mu.segments[i].Base())
+	}
+	return l.listOthers(entries, bases)
+}
+
+func compareOffsets(a, b kafka.Offset) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// listOthers notes the snapshots and removes index files without a log and files that were to be deleted.
+func (l *Log) listOthers(entries []fs.DirEntry, bases map[kafka.Offset]bool) error {
+	for _, e := range entries {
+		base, suffix, ok := segment.ParseFileName(e.Name())
+		if !ok {
+			continue
+		}
+		remove := strings.HasSuffix(suffix, segment.DeletedSuffix)
+		switch suffix {
+		case segment.SnapshotSuffix:
+			l.mu.snapshots.offsets = append(l.mu.snapshots.offsets, base)
+		case segment.IndexSuffix, segment.TimeIndexSuffix, segment.TxnIndexSuffix:
+			remove = !bases[base]
+		}
+		if remove {
+			if err := l.fs.Remove(filepath.Join(l.dir, e.Name())); err != nil && !isNotExist(err) {
+				return err
+			}
+		}
+	}
+	slices.Sort(l.mu.snapshots.offsets)
+	return nil
+}
+
+func (l *Log) load(o OpenOptions) error {
+	if err := l.refuseOldFormats(); err != nil {
+		return err
+	}
+	needEpochs, err := l.readEpochs()
+	if err != nil {
+		return err
+	}
+	point := o.RecoveryPoint
+	if o.Clean {
+		err = l.loadTail()
+		point = maxOffset
+	} else {
+		err = l.recover(o)
+	}
+	if err != nil {
+		return err
+	}
+	end := l.active().Next()
+	if o.LogStart > end {
+		l.log.Warn("log ends before its start: nothing of it is kept", "dir", l.dir, "end", end, "start", o.LogStart)
+		return l.restart(o.LogStart)
+	}
+	l.end.Store(int64(end))
+	l.start.Store(int64(max(o.LogStart, l.mu.segments[0].Base())))
+	l.flushed.Store(int64(min(point, end)))
+	l.mu.writtenBack = l.active().Size()
+	if err := l.loadEpochs(needEpochs); err != nil {
+		return err
+	}
+	if err := l.dropSnapshots(end + 1); err != nil {
+		return err
+	}
+	if err := l.loadProducers(o.Now, min(point, end), o.Clean); err != nil {
+		return err
+	}
+	l.pruneSnapshots()
+	l.idleRecent()
+	l.active().Idle()
+	return nil
+}
+
+// refuseOldFormats looks at the oldest batch: formats only ever went up.
+func (l *Log) refuseOldFormats() error {
+	s := l.mu.segments[0]
+	if s.Size() < batch.HeaderSize {
+		return nil
+	}
+	if _, err := s.First(); errors.Is(err, batch.ErrOldMagic) {
+		return fmt.Errorf("%w: let Kafka 3 rewrite or expire the records first", err)
+	}
+	return nil
+}
+
+func (l *Log) loadTail() error {
+	found, err := l.active().Tail(l.mu.config.IndexIntervalBytes)
+	if err != nil {
+		return err
+	}
+	if found.Truncated > 0 {
+		l.mu.changed = true
+		l.log.Warn("log does not end with a whole batch, though it was stopped cleanly", "dir", l.dir, "cut", found.Truncated, "err", found.Reason)
+	}
+	return nil
+}
+
+// recover checks the segments from the one that holds the recovery point on. Where one was cut short, or does not reach
+// the next, the log ends: what follows was written later, so it was not flushed either. Gaps that compaction left look
+// the same, so those of compacted topics are kept.
+func (l *Log) recover(o OpenOptions) error {
+	l.dirChanged()
+	for i := l.floor(o.RecoveryPoint); i < len(l.mu.segments); i++ {
+		s := l.mu.segments[i]
+		next := s.Next()
+		found, err := s.Recover(o.RecoveryPoint, l.mu.config.IndexIntervalBytes, l.recovered)
+		if err != nil {
+			return err
+		}
+		last := i+1 == len(l.mu.segments)
+		if found.Truncated > 0 {
+			l.log.Warn("log cut off after its last right batch", "dir", l.dir, "end", s.Next(), "cut", found.Truncated,
+				"point", o.RecoveryPoint, "err", found.Reason)
+		}
+		if s.Next() < o.RecoveryPoint && (last || found.Truncated > 0) {
+			l.log.Error("flushed records are missing", "dir", l.dir, "end", s.Next(), "point", o.RecoveryPoint)
+		}
+		if last {
+			return nil
+		}
+		if found.Truncated > 0 || s.Next() != next && !o.Config.Compact {
+			return l.cutAfter(i)
+		}
+		s.SetNext(next)
+		if err := s.Seal(); err != nil {
+			return err
+		}
+		l.mu.unflushed = append(l.mu.unflushed, s)
+	}
+	return nil
+}
+
+// recovered sees each batch that recovery checked: its epoch may be missing in the checkpoint.
+func (l *Log) recovered(h batch.Header, _ []byte) error {
+	if h.LeaderEpoch > l.mu.epochs.LatestEpoch() {
+		l.assignEpoch(h.LeaderEpoch, h.BaseOffset)
+	}
+	return nil
+}
+
+// cutAfter removes the segments after the i-th, the last first.
+func (l *Log) cutAfter(i int) error {
+	for len(l.mu.segments) > i+1 {
+		s := l.active()
+		l.log.Warn("segment beyond the recovered end removed", "dir", l.dir, "base", s.Base(), "bytes", s.Size())
+		if err := s.Remove(); err != nil {
+			return err
+		}
+		l.mu.snapshots.offsets = slices.DeleteFunc(l.mu.snapshots.offsets, func(o kafka.Offset) bool { return o == s.Base() })
+		l.mu.segments = l.mu.segments[:len(l.mu.segments)-1]
+	}
+	return nil
+}
+
+// readEpochs reads the checkpoint. missing says that there is none that can be used.
+func (l *Log) readEpochs() (missing bool, err error) {
+	name := filepath.Join(l.dir, epochs.FileName)
+	b, err := readFile(l.fs, name)
+	if err == nil {
+		l.mu.epochs, err = epochs.Decode(b)
+	}
+	switch {
+	case isNotExist(err):
+		return true, nil
+	case errors.Is(err, epochs.ErrCorrupt):
+		l.log.Warn("epochs are taken from the records again", "path", name, "err", err)
+		return true, nil
+	}
+	return false, err
+}
+
+// loadEpochs fits the epochs to the log's range, after it took them from the records if there was no checkpoint.
+func (l *Log) loadEpochs(missing bool) error {
+	if missing && l.End() > l.mu.segments[0].Base() {
+		l.mu.epochs.Clear()
+		err := l.walk(l.mu.segments[0].Base(), func(_ *segment.Segment, h batch.Header, _ func() ([]byte, error)) error {
+			return l.recovered(h, nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	fromEnd, fromStart := l.mu.epochs.TruncateFromEnd(l.End()), l.mu.epochs.TruncateFromStart(l.Start())
+	if missing || fromEnd || fromStart {
+		l.mu.epochsDirty, l.mu.changed = true, true
+	}
+	return nil
+}

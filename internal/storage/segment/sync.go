@@ -1,0 +1,74 @@
+package segment
+
+import (
+	"os"
+
+	"github.com/headrace/headrace/internal/base/vfs"
+)
+
+// syncEntries is how many entries of an index may be in its file unsynced: as many as 8 MiB of log have at most. A power
+// cut makes recovery follow the headers of that much log again.
+const syncEntries = 2048
+
+// Unsynced is what a segment must make durable: taken under the owner's lock, synced without it.
+type Unsynced struct {
+	files   *Files
+	fs      vfs.FS
+	indexes []string
+}
+
+// Unsynced lists the files with bytes that no Unsynced before had. The indexes of a sealed segment are among them; those
+// of the active one only now and then. The caller must Release it.
+func (s *Segment) Unsynced(sealed bool) (Unsynced, error) {
+	if err := s.open(); err != nil {
+		return Unsynced{}, err
+	}
+	u := Unsynced{files: s.files, fs: s.fs}
+	for _, x := range []struct {
+		t      *table
+		suffix string
+	}{{&s.offsets, IndexSuffix}, {&s.times, TimeIndexSuffix}} {
+		if n := x.t.written - x.t.synced; sealed && n > 0 || n >= syncEntries {
+			x.t.synced = x.t.written
+			u.indexes = append(u.indexes, s.path(x.suffix))
+		}
+	}
+	if s.txnDirty {
+		s.txnDirty = false
+		u.indexes = append(u.indexes, s.path(TxnIndexSuffix))
+	}
+	s.files.Retain()
+	return u, nil
+}
+
+// Release lets go of the files.
+func (u Unsynced) Release() { u.files.Release() }
+
+// Sync makes the files durable.
+func (u Unsynced) Sync() error {
+	if err := u.files.Log.Sync(); err != nil {
+		return err
+	}
+	for _, name := range u.indexes {
+		if err := SyncFile(u.fs, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SyncFile syncs a file by name; one that is gone was deleted with its segment.
+func SyncFile(fsys vfs.FS, name string) error {
+	f, err := fsys.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		if isNotExist(err) {
+			return nil
+		}
+		return err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

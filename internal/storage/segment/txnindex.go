@@ -1,0 +1,104 @@
+package segment
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+)
+
+// AbortedTxn is an entry of the transaction index: a transaction of which the marker at Last aborted what the producer
+// wrote from First on. Stable is the last stable offset after it.
+type AbortedTxn struct {
+	ProducerID          kafka.ProducerID
+	First, Last, Stable kafka.Offset
+}
+
+const (
+	abortedVersion = 0
+	abortedWidth   = 2 + 4*8
+)
+
+// AppendAborted encodes the entry.
+func (a AbortedTxn) AppendAborted(dst []byte) []byte {
+	be := binary.BigEndian
+	dst = be.AppendUint16(dst, abortedVersion)
+	dst = be.AppendUint64(dst, uint64(a.ProducerID))
+	dst = be.AppendUint64(dst, uint64(a.First))
+	dst = be.AppendUint64(dst, uint64(a.Last))
+	return be.AppendUint64(dst, uint64(a.Stable))
+}
+
+// DecodeAborted reads the whole entries that b begins with; an entry that is cut off, or not of version 0, is an error
+// only if whole entries follow a wrong one.
+func DecodeAborted(b []byte) ([]AbortedTxn, error) {
+	be := binary.BigEndian
+	txns := make([]AbortedTxn, 0, len(b)/abortedWidth)
+	for ; len(b) >= abortedWidth; b = b[abortedWidth:] {
+		a := AbortedTxn{ProducerID: kafka.ProducerID(be.Uint64(b[2:])), First: kafka.Offset(be.Uint64(b[10:])),
+			Last: kafka.Offset(be.Uint64(b[18:])), Stable: kafka.Offset(be.Uint64(b[26:]))}
+		if v := be.Uint16(b); v != abortedVersion || a.First > a.Last || a.First < 0 || len(txns) > 0 && a.Last <= txns[len(txns)-1].Last {
+			return txns, fmt.Errorf("bad entry %d of a transaction index: %w", len(txns), kerr.CorruptMessage)
+		}
+		txns = append(txns, a)
+	}
+	return txns, nil
+}
+
+// AddAborted appends an entry to the segment's transaction index.
+func (s *Segment) AddAborted(a AbortedTxn) error {
+	f, err := s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	s.txnDirty = true
+	_, err = f.WriteAt(a.AppendAborted(nil), size-size%abortedWidth)
+	return err
+}
+
+// Aborted reads the transaction index. Segments without aborted transactions have no such file.
+func (s *Segment) Aborted() ([]AbortedTxn, error) {
+	f, err := s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDONLY, 0)
+	if err != nil {
+		if isNotExist(err) {
+			err = nil
+		}
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if err := readFull(f, b, 0); err != nil {
+		return nil, err
+	}
+	txns, err := DecodeAborted(b)
+	if err != nil {
+		return txns, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return txns, nil
+}
+
+// TruncateTxns drops the entries whose markers are at or beyond offset o, and what follows an entry that is not right:
+// recovery adds them again.
+func (s *Segment) TruncateTxns(o kafka.Offset) error {
+	txns, err := s.Aborted()
+	if txns == nil && err == nil {
+		return nil
+	}
+	keep := 0
+	for keep < len(txns) && txns[keep].Last < o {
+		keep++
+	}
+	return truncateIfLonger(s.fs, s.path(TxnIndexSuffix), int64(keep)*abortedWidth)
+}
