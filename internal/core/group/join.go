@@ -266,8 +266,9 @@ func (t *turn) saveNew(g *group) {
 
 func (creation) committed(*turn) {}
 
+// failed forgets the group, unless its record is in the log and only late.
 func (w creation) failed(t *turn, err error) {
-	if t.s.live[w.g.id] != w.g {
+	if _, saved := t.s.saved.Get(w.g.id); saved || t.s.live[w.g.id] != w.g {
 		return
 	}
 	for _, m := range w.g.members {

@@ -145,7 +145,7 @@ func (a args) instance() *string {
 //	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
 //	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
 //	advance duration      hold    release    fail ERROR    reload    check
-//	config size=|delay=|retention=
+//	config size=
 func (w *world) run(fields []string) error {
 	a := parseArgs(fields[1:])
 	if req := w.parseRequest(fields[0], a); req != nil {
@@ -187,8 +187,8 @@ func (w *world) run(fields []string) error {
 			w.printf("%s", strings.TrimRight("the log gives the same:\n"+live, "\n"))
 		}
 	case "config":
-		w.s.cfg.MaxSize = a.number("size", w.s.cfg.MaxSize)
-		w.s.cfg.InitialRebalanceDelay = time.Duration(a.millis("delay", w.s.cfg.InitialRebalanceDelay)) * time.Millisecond
+		w.cfg.MaxSize = a.number("size", w.cfg.MaxSize)
+		w.s.cfg = w.cfg
 	default:
 		return fmt.Errorf("no such command")
 	}
