@@ -2,7 +2,6 @@ package logdir
 
 import (
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"syscall"
 	"testing"
@@ -29,7 +28,7 @@ func set(d *Dir, off kafka.Offset) {
 
 // twoRuns is a start with an unclean end, and one with a clean end. It tells each step that returned.
 func twoRuns(f vfs.FS, done func(step string, d *Dir)) error {
-	log := slog.New(slog.DiscardHandler)
+	log := discard()
 	d, err := Open(f, "/data", node1(), seeded(), log)
 	if err != nil {
 		return err

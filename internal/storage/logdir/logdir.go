@@ -112,7 +112,22 @@ func (d *Dir) loadCheckpoints() error {
 		}
 		d.mu.offsets[file] = o
 	}
+	d.doubtStarts()
 	return nil
+}
+
+// doubtStarts drops starts that lie beyond the end, which after a clean stop is the recovery point: such a start would
+// empty the log. After a crash Apache Kafka's recovery points may lie below its starts.
+func (d *Dir) doubtStarts() {
+	if !d.wasClean {
+		return
+	}
+	for tp, start := range d.mu.offsets[logStartFile] {
+		if end, ok := d.mu.offsets[recoveryFile][tp]; ok && start > end {
+			d.log.Warn("a log start beyond the log's end is ignored", "partition", tp.String(), "start", start, "end", end)
+			delete(d.mu.offsets[logStartFile], tp)
+		}
+	}
 }
 
 func (d *Dir) loadCheckpoint(file string) (offsets, error) {

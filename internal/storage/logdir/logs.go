@@ -19,20 +19,18 @@ import (
 func (d *Dir) OpenLog(tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
 	o := commitlog.OpenOptions{FS: d.fs, Dir: filepath.Join(d.path, tp.String()), Partition: tp, TopicID: id, Config: cfg,
 		Now: now, Rand: rnd, Log: d.log.With("partition", tp.String())}
-	l, err := d.openLog(o)
-	if err != nil {
+	var err error
+	if o.Clean, err = d.reserve(tp); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
 	}
-	return l, nil
+	l, err := d.openReserved(o)
+	d.settle(tp, l, err)
+	return l, err
 }
 
-func (d *Dir) openLog(o commitlog.OpenOptions) (l *commitlog.Log, err error) {
-	if o.Clean, err = d.reserve(o.Partition); err != nil {
-		return nil, err
-	}
-	defer func() { d.settle(o.Partition, l, err) }()
+func (d *Dir) openReserved(o commitlog.OpenOptions) (*commitlog.Log, error) {
 	if err := d.forgetFormer(o.Partition, o.Dir); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
 	}
 	o.RecoveryPoint, o.LogStart = d.offset(recoveryFile, o.Partition), d.offset(logStartFile, o.Partition)
 	return commitlog.Open(o)

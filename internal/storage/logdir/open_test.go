@@ -17,18 +17,20 @@ import (
 // node1 is what a configuration with node.id=1 wants of a dir.
 func node1() Meta { return Meta{NodeID: 1} }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func seeded() *rand.Rand { return rand.New(rand.NewPCG(1, 1)) }
 
 func open(t testing.TB, f vfs.FS, path string, want Meta) *Dir {
 	t.Helper()
-	d, err := Open(f, path, want, seeded(), slog.New(slog.DiscardHandler))
+	d, err := Open(f, path, want, seeded(), discard())
 	must(t, err)
 	return d
 }
 
 func openErr(t testing.TB, f vfs.FS, path string, want Meta) string {
 	t.Helper()
-	d, err := Open(f, path, want, seeded(), slog.New(slog.DiscardHandler))
+	d, err := Open(f, path, want, seeded(), discard())
 	if err == nil {
 		_ = d.Close()
 		t.Fatal("it opened")

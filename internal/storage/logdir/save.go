@@ -83,13 +83,11 @@ func (d *Dir) writeCheckpoints() error {
 	return nil
 }
 
-// CloseLog closes one log, flushed, and keeps what it knew for the checkpoints. Logs may be closed in parallel.
+// CloseLog closes one log, flushed, and keeps what it knew for the checkpoints. Logs may be closed in parallel. A log whose
+// owner closed it some other way counts as failed here.
 func (d *Dir) CloseLog(now time.Time, l *commitlog.Log, hw kafka.Offset) error {
 	tp := l.Partition()
-	err := l.Close(now)
-	if err == nil {
-		err = l.Failed()
-	}
+	err := l.Close(now) // also tells of a log that failed before
 	d.note(l, hw)
 	d.mu.Lock()
 	if d.mu.open[tp] == l {
