@@ -1,4 +1,47 @@
 package api
 
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/coord"
+)
+
+// Groups is this node's group coordinator: coord.Runtime is the one implementation.
+type Groups interface {
+	// Submit answers one request about one group. What it keeps of the request must not alias a frame.
+	Submit(ctx context.Context, group string, client coord.ClientInfo, req kmsg.Request) (kmsg.Response, error)
+	ListGroups(ctx context.Context, req *kmsg.ListGroupsRequest) (*kmsg.ListGroupsResponse, error)
+}
+
+// Admin is what the administrative and group APIs need besides. Every field is required.
+type Admin struct {
+	Groups Groups
+	// Layers are the node's configuration as it stands in an Image.
+	Layers func(img *metadata.Image) conf.Layers
+	// LogDirs describes the log directories of this node.
+	LogDirs func() []LogDir
+	// CreateInternalTopic makes __consumer_offsets with its own partition count and configs, and returns when it is there.
+	CreateInternalTopic func(ctx context.Context, name string) error
+	// MaxDescribePartitions bounds a page of DescribeTopicPartitions (max.request.partition.size.limit).
+	MaxDescribePartitions int32
+}
+
 // adminTable lists the administrative APIs.
-func (s *Server) adminTable() []Entry { return nil }
+func (s *Server) adminTable() []Entry {
+	return []Entry{
+		{Key: kmsg.CreateTopics, Min: 2, Max: 7, Handle: on(s.createTopics)},
+		{Key: kmsg.DeleteTopics, Min: 1, Max: 6, Handle: on(s.deleteTopics)},
+		{Key: kmsg.CreatePartitions, Min: 0, Max: 3, Handle: on(s.createPartitions)},
+		{Key: kmsg.DescribeConfigs, Min: 1, Max: 4, Handle: on(s.describeConfigs), Note: "topics and brokers"},
+		{Key: kmsg.AlterConfigs, Min: 0, Max: 2, Handle: on(s.alterConfigs), Note: "topics and brokers"},
+		{Key: kmsg.IncrementalAlterConfigs, Min: 0, Max: 1, Handle: on(s.incrementalAlterConfigs), Note: "topics and brokers"},
+		{Key: kmsg.ListConfigResources, Min: 0, Max: 1, Handle: on(s.listConfigResources), Note: "topics and brokers"},
+		{Key: kmsg.DescribeCluster, Min: 0, Max: 2, Handle: on(s.describeCluster)},
+		{Key: kmsg.DescribeTopicPartitions, Min: 0, Max: 0, Handle: on(s.describeTopicPartitions)},
+		{Key: kmsg.DescribeLogDirs, Min: 1, Max: 5, Handle: on(s.describeLogDirs)},
+	}
+}

@@ -71,6 +71,7 @@ type Config struct {
 	Settings func() Settings
 	// Features answers ApiVersions; nil means none.
 	Features func() Features
+	Admin
 }
 
 // Server answers requests. It is safe for use by any number of connections.

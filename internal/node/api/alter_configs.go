@@ -1,0 +1,42 @@
+package api
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Deadline of configuration changes, whose requests carry none, in milliseconds: Kafka's request.timeout.ms.
+const alterConfigsTimeoutMs = 30_000
+
+// incrementalAlterConfigs answers IncrementalAlterConfigs (44, KIP-339).
+func (s *Server) incrementalAlterConfigs(ctx context.Context, c *Call, req *kmsg.IncrementalAlterConfigsRequest) Response {
+	resp, err := s.submit(ctx, c, req, alterConfigsTimeoutMs)
+	if err == nil {
+		return resp
+	}
+	code := s.codeOf(err, "alter configs")
+	out := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	for _, r := range req.Resources {
+		e := kmsg.NewIncrementalAlterConfigsResponseResource()
+		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = r.ResourceType, r.ResourceName, code, kmsg.StringPtr(err.Error())
+		out.Resources = append(out.Resources, e)
+	}
+	return out
+}
+
+// alterConfigs answers the older AlterConfigs (33), which replaces all of a resource's overrides.
+func (s *Server) alterConfigs(ctx context.Context, c *Call, req *kmsg.AlterConfigsRequest) Response {
+	resp, err := s.submit(ctx, c, req, alterConfigsTimeoutMs)
+	if err == nil {
+		return resp
+	}
+	code := s.codeOf(err, "alter configs")
+	out := req.ResponseKind().(*kmsg.AlterConfigsResponse)
+	for _, r := range req.Resources {
+		e := kmsg.NewAlterConfigsResponseResource()
+		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = r.ResourceType, r.ResourceName, code, kmsg.StringPtr(err.Error())
+		out.Resources = append(out.Resources, e)
+	}
+	return out
+}

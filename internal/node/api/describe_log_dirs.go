@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+)
+
+// LogDir is one log directory as DescribeLogDirs shows it.
+type LogDir struct {
+	Path        string
+	Offline     error // not nil when the directory was taken out of service
+	Total, Free int64 // bytes of its file system; -1 when unknown
+	Partitions  []LogDirPartition
+}
+
+// LogDirPartition is one partition's log in a directory. Lag is how far its end is behind the high watermark.
+type LogDirPartition struct {
+	Partition kafka.TopicPartition
+	Size, Lag int64
+}
+
+// describeLogDirs answers DescribeLogDirs (35): every log directory with the partitions asked for; no topics means all.
+func (s *Server) describeLogDirs(_ context.Context, _ *Call, req *kmsg.DescribeLogDirsRequest) Response {
+	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
+	want := wantedPartitions(req)
+	for _, d := range s.LogDirs() {
+		out := kmsg.NewDescribeLogDirsResponseDir()
+		out.Dir, out.TotalBytes, out.UsableBytes = d.Path, d.Total, d.Free
+		if d.Offline != nil {
+			out.ErrorCode = kerr.KafkaStorageError.Code
+		} else {
+			out.Topics = logDirTopics(d.Partitions, want)
+		}
+		resp.Dirs = append(resp.Dirs, out)
+	}
+	return resp
+}
+
+// wantedPartitions is the set asked for; nil means all.
+func wantedPartitions(req *kmsg.DescribeLogDirsRequest) map[kafka.TopicPartition]bool {
+	if req.Topics == nil {
+		return nil
+	}
+	want := map[kafka.TopicPartition]bool{}
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			want[kafka.TopicPartition{Topic: t.Topic, Partition: p}] = true
+		}
+	}
+	return want
+}
+
+// logDirTopics groups the wanted partitions by topic, in the order they come.
+func logDirTopics(all []LogDirPartition, want map[kafka.TopicPartition]bool) []kmsg.DescribeLogDirsResponseDirTopic {
+	var topics []kmsg.DescribeLogDirsResponseDirTopic
+	at := map[string]int{}
+	for _, l := range all {
+		if want != nil && !want[l.Partition] {
+			continue
+		}
+		i, ok := at[l.Partition.Topic]
+		if !ok {
+			i = len(topics)
+			at[l.Partition.Topic] = i
+			t := kmsg.NewDescribeLogDirsResponseDirTopic()
+			t.Topic = l.Partition.Topic
+			topics = append(topics, t)
+		}
+		p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+		p.Partition, p.Size, p.OffsetLag = l.Partition.Partition, l.Size, l.Lag
+		topics[i].Partitions = append(topics[i].Partitions, p)
+	}
+	return topics
+}
