@@ -13,9 +13,12 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 )
 
-// TestProduceAllocates holds the hot path to its budget: nothing for uncompressed batches, headers of pools at most for others.
+// TestProduceAllocates holds the hot path to its budget: nothing, once the pools are filled.
 func TestProduceAllocates(t *testing.T) {
-	budget := map[compress.Codec]float64{compress.None: 0, compress.Gzip: 2, compress.Snappy: 2, compress.LZ4: 2, compress.Zstd: 2}
+	if underRace {
+		t.Skip("pools are not kept under the race detector")
+	}
+	budget := map[compress.Codec]float64{compress.None: 0, compress.Gzip: 0, compress.Snappy: 0, compress.LZ4: 0, compress.Zstd: 0}
 	for c, most := range budget {
 		for _, size := range []int{16 << 10, 1 << 20} {
 			for _, typ := range []TimestampType{CreateTime, LogAppendTime} {
@@ -23,7 +26,7 @@ func TestProduceAllocates(t *testing.T) {
 				attributes := in[atAttributes+1]
 				rules := benchRules
 				rules.TimestampType = typ
-				n := testing.AllocsPerRun(20, func() {
+				n := fewestAllocs(func() {
 					if _, err := ValidateProduce(in, rules); err != nil {
 						t.Fatal(err)
 					}
@@ -38,11 +41,23 @@ func TestProduceAllocates(t *testing.T) {
 	}
 }
 
+// fewestAllocs is the least of several runs: a pool may be emptied at any time.
+func fewestAllocs(f func()) float64 {
+	fewest := math.Inf(1)
+	for range 10 {
+		fewest = min(fewest, testing.AllocsPerRun(1, f))
+	}
+	return fewest
+}
+
 func TestReaderAllocatesNothing(t *testing.T) {
+	if underRace {
+		t.Skip("pools are not kept under the race detector")
+	}
 	in := benchBatch(compress.LZ4, 64<<10)
 	var r Reader
 	var rec Record
-	if n := testing.AllocsPerRun(20, func() {
+	if n := fewestAllocs(func() {
 		if err := r.Reset(in, 1<<20); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +67,7 @@ func TestReaderAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-	}); n > 1 {
+	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -64,7 +64,8 @@ type ProduceRules struct {
 	TargetLevel int
 	// ZstdAllowed is false for Produce requests before version 7.
 	ZstdAllowed bool
-	// InternalClient says that a coordinator of this node built the batch: control records, any base offset and no sequence are allowed.
+	// InternalClient says that a coordinator of this node built the batch: control records, any base offset, and a producer
+	// without a sequence are allowed.
 	InternalClient bool
 }
 
