@@ -2,8 +2,12 @@ package logdir
 
 import (
 	"cmp"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -153,4 +157,22 @@ func wholeTopic(name string, found []Found) (AdoptableTopic, error) {
 			name, strings.Join(missing, ", "))
 	}
 	return t, nil
+}
+
+// SetAsideMetadata renames the folder of a metadata log that belongs to another cluster, so that this one can begin its
+// own in dir, and returns the new path, or "" when there is none. The caller has made sure that it is another's.
+func SetAsideMetadata(fsys vfs.FS, dir string, rnd *rand.Rand) (string, error) {
+	id := NewID(rnd)
+	from := filepath.Join(dir, metadataLog)
+	to := from + "." + hex.EncodeToString(id[:]) + straySuffix
+	switch err := fsys.Rename(from, to); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("set aside %s: %w", from, err)
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return "", fmt.Errorf("set aside %s: %w", from, err)
+	}
+	return to, nil
 }

@@ -113,3 +113,22 @@ func TestFormatLetsAdoptedPartitionsBeOpened(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestForeignMetadataLogIsSetAside(t *testing.T) {
+	f := vfs.NewMem()
+	put(t, f, "/a/meta.properties", kafkaMeta)
+	put(t, f, "/a/__cluster_metadata-0/quorum-state", "{}")
+	must(t, f.SyncFS("/"))
+	to, err := SetAsideMetadata(f, "/a", seeded())
+	must(t, err)
+	if !strings.HasPrefix(to, "/a/__cluster_metadata-0.") || get(t, f.CrashClone(nil), to+"/quorum-state") != "{}" {
+		t.Fatalf("moved to %q", to)
+	}
+	if to, err := SetAsideMetadata(f, "/a", seeded()); err != nil || to != "" {
+		t.Fatalf("again: %q, %v", to, err)
+	}
+	closeClean(t, open(t, f, "/a", node1()))
+	if !exists(f, to+"/quorum-state") || !exists(f, "/a/.kafka_cleanshutdown") {
+		t.Fatal("it is not left alone")
+	}
+}

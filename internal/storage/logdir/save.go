@@ -141,6 +141,8 @@ func (d *Dir) closeClean(now time.Time, brokerEpoch int64, hw func(kafka.TopicPa
 func (d *Dir) mayMark() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	// A node opens the metadata log at its start, or not at all because it is another cluster's.
+	delete(d.mu.untouched, kafka.TopicPartition{Topic: kafka.MetadataTopic})
 	switch {
 	case d.mu.closed || d.mu.suspect || len(d.mu.open) > 0:
 		d.log.Warn("no clean-shutdown marker is written: a log failed to open or to close")
