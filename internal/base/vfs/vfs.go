@@ -8,6 +8,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
+)
+
+// What an operator can mend, as errors.Is finds it in errors of every FS, besides the errors of io/fs.
+const (
+	ErrNotDir   = syscall.ENOTDIR
+	ErrReadOnly = syscall.EROFS
+	ErrNoSpace  = syscall.ENOSPC
+	ErrQuota    = syscall.EDQUOT
 )
 
 // ErrLocked is what Lock returns for a file that another holds locked.

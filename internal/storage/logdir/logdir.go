@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
@@ -148,7 +147,7 @@ func (d *Dir) loadCheckpoint(file string) (offsets, error) {
 func makeDir(fsys vfs.FS, path string) error {
 	fi, err := fsys.Stat(path)
 	if err == nil && !fi.IsDir() {
-		return fmt.Errorf("%s: %w", path, syscall.ENOTDIR)
+		return fmt.Errorf("%s: %w", path, vfs.ErrNotDir)
 	}
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -224,13 +223,13 @@ func explain(path string, err error) error {
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
 		hint = "is in use by another process: stop it, or choose another directory in log.dirs"
-	case errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, vfs.ErrNotDir):
 		hint = "is not a directory: choose another path in log.dirs"
-	case errors.Is(err, syscall.EROFS):
+	case errors.Is(err, vfs.ErrReadOnly):
 		hint = "is on a read-only file system: mount it writable, or choose another directory in log.dirs"
 	case errors.Is(err, fs.ErrPermission):
 		hint = "cannot be read and written by this user: change its owner or mode, or choose another directory in log.dirs"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, vfs.ErrNoSpace), errors.Is(err, vfs.ErrQuota):
 		hint = "is on a full disk: free some space, or choose another directory in log.dirs"
 	case strings.Contains(err.Error(), path):
 		return err
