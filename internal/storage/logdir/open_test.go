@@ -281,3 +281,42 @@ func TestOpenWorksOnTheOSFileSystem(t *testing.T) {
 	must(t, d.Close())
 	must(t, d.Close())
 }
+
+func TestOpenAllMakesDirsOfOneCluster(t *testing.T) {
+	f := vfs.NewMem()
+	put(t, f, "/b/meta.properties", kafkaMeta)
+	dirs, err := OpenAll(f, []string{"/a", "/b", "/c"}, node1(), seeded(), discard())
+	must(t, err)
+	ids := map[kafka.TopicID]bool{}
+	for _, d := range dirs {
+		ids[d.Meta().DirectoryID] = true
+		if d.Meta().ClusterID != "PynISErySFqN0dnQ6L3B3A" {
+			t.Errorf("%s is of cluster %s", d.Path(), d.Meta().ClusterID)
+		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("%d directory ids", len(ids))
+	}
+	must(t, CloseAll(dirs))
+	put(t, f, "/copy/meta.properties", kafkaMeta)
+	put(t, f, "/other/meta.properties", strings.Replace(kafkaMeta, "Pyn", "Qyn", 1))
+	for _, c := range []struct {
+		path string
+		want []string
+	}{
+		{"/copy", []string{"/b", "/copy", "same directory id"}},
+		{"/other", []string{"/other", "cluster"}},
+		{"/b", []string{"/b", "in use"}},
+	} {
+		_, err := OpenAll(f, []string{"/b", c.path}, node1(), seeded(), discard())
+		for _, part := range c.want {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %v", c.path, err)
+			}
+		}
+		must(t, open(t, f, "/b", node1()).Close()) // its lock was let go
+	}
+	if _, err := OpenAll(f, nil, node1(), seeded(), discard()); err == nil {
+		t.Error("no dirs accepted")
+	}
+}

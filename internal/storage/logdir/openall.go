@@ -1,0 +1,58 @@
+package logdir
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
+)
+
+// OpenAll opens all dirs of log.dirs, in their order, as dirs of one cluster: a dir that is new joins the cluster of those
+// that are not, wherever it is in the list. If one cannot be opened, none is.
+func OpenAll(fsys vfs.FS, paths []string, want Meta, rnd *rand.Rand, log *slog.Logger) (dirs []*Dir, err error) {
+	if len(paths) == 0 {
+		return nil, errors.New("log.dirs is empty")
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, CloseAll(dirs))
+			dirs = nil
+		}
+	}()
+	for _, path := range paths {
+		if want.ClusterID != "" {
+			break
+		}
+		// What is wrong with a dir is for Open to tell.
+		if m, found, err := readMeta(fsys, path); err == nil && found {
+			want.ClusterID = m.ClusterID
+		}
+	}
+	owners := map[kafka.TopicID]string{}
+	for _, path := range paths {
+		d, err := Open(fsys, path, want, rnd, log)
+		if err != nil {
+			return dirs, err
+		}
+		dirs = append(dirs, d)
+		want.ClusterID = d.meta.ClusterID
+		if other, taken := owners[d.meta.DirectoryID]; taken {
+			return dirs, fmt.Errorf("log dirs %s and %s have the same directory id %s: one is a copy of the other, remove it from log.dirs",
+				other, path, d.meta.DirectoryID)
+		}
+		owners[d.meta.DirectoryID] = path
+	}
+	return dirs, nil
+}
+
+// CloseAll lets go of the locks of dirs without markers.
+func CloseAll(dirs []*Dir) error {
+	var errs []error
+	for _, d := range dirs {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
+}
