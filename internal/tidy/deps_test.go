@@ -105,7 +105,7 @@ func TestLayersKeepToTheirOutside(t *testing.T) {
 	forbidden := map[string][]string{
 		"core":    pure,
 		"storage": {"net", "net/", "context", "syscall", "golang.org/x/sys/"},
-		"base":    {"net", "net/", "context", "github.com/twmb/franz-go/pkg/kgo"},
+		"base":    {"net/", "context", "github.com/twmb/franz-go/pkg/kgo"},
 		"node":    {"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kadm"},
 	}
 	for _, p := range tree(t) {

@@ -138,11 +138,14 @@ func (w *world) topic(name string, partitions int32, configs map[string]string) 
 func (w *world) deleteTopic(name string) {
 	w.t.Helper()
 	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TopicNames = []string{name}
+	req.Version = 6
 	rt := kmsg.NewDeleteTopicsRequestTopic()
 	rt.Topic = &name
 	req.Topics = append(req.Topics, rt)
 	w.must(w.Submit(context.Background(), req))
+	if _, there := w.Image().Topic(name); there {
+		w.t.Fatalf("topic %s was not deleted", name)
+	}
 }
 
 // call passes a request through its bytes, the table and the answer's bytes, as a connection would. ok is false when the

@@ -235,13 +235,18 @@ const AllReplicas int16 = -1
 // Append appends a batch as the leader, without waiting for anything but the page cache (see Ack). v's bytes are changed
 // in place (offset and epoch) and not kept. The leader epoch returned is what Acked compares.
 func (p *Partition) Append(now time.Time, v batch.Validated, acks int16, origin commitlog.Origin) (commitlog.Appended, kafka.LeaderEpoch, error) {
+	return p.appendIn(kafka.NoLeaderEpoch, now, v, acks, origin)
+}
+
+// appendIn is Append for who leads in the given epoch alone; NoLeaderEpoch stands for any.
+func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Validated, acks int16, origin commitlog.Origin) (commitlog.Appended, kafka.LeaderEpoch, error) {
 	log, done, err := p.use()
 	if err != nil {
 		return commitlog.Appended{}, 0, err
 	}
 	defer done()
 	l := p.role.leader
-	if l == nil {
+	if l == nil || epoch != kafka.NoLeaderEpoch && epoch != l.Epoch() {
 		return commitlog.Appended{}, 0, errNotLeader
 	}
 	if acks == AllReplicas {
@@ -324,3 +329,6 @@ func (p *Partition) Broken() bool { return p.replicated.Broken() }
 
 // HighWatermark is the offset below which records may be read; it is that of the checkpoint until the log is open.
 func (p *Partition) HighWatermark() kafka.Offset { return kafka.Offset(p.highWatermark.Load()) }
+
+// Waiting tells how many requests wait here, counted once for each line they are in.
+func (p *Partition) Waiting() int { return p.replicated.Waiting() + p.secured.Waiting() }

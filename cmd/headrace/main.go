@@ -1,0 +1,18 @@
+// Command headrace is an event streaming platform for Kafka clients in one binary: see headrace --help.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/headrace/headrace/internal/app"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := app.Main(ctx, os.Args[1:], app.OSEnv())
+	stop()
+	os.Exit(code)
+}

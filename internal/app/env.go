@@ -1,0 +1,41 @@
+// Package app is the composition root: it turns a configuration and an environment into a running node, role by role, and
+// stops it in the reverse order. cmd/headrace calls Main; nothing else imports it but tests. The goroutines of a node belong
+// to the packages that it starts; app owns the ones that accept connections.
+package app
+
+import (
+	"context"
+	crand "crypto/rand"
+	"io"
+	"net"
+	"os"
+
+	"github.com/headrace/headrace/internal/base/vfs"
+)
+
+// Env is all that a process has besides its arguments, so that a test can give it something else.
+type Env struct {
+	FS     vfs.FS
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Seed gives the seed of every source of chance: topic ids, election timeouts, jitter.
+	Seed           func() [32]byte
+	Getenv         func(string) string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// OSEnv is the environment of the process itself.
+func OSEnv() Env {
+	return Env{
+		FS: vfs.OS(),
+		Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
+			return new(net.ListenConfig).Listen(ctx, network, address)
+		},
+		Seed: func() (seed [32]byte) {
+			_, _ = crand.Read(seed[:]) // never fails: the runtime ends the process instead
+			return seed
+		},
+		Getenv: os.Getenv,
+		Stdin:  os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+}

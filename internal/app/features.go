@@ -1,0 +1,44 @@
+package app
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/api"
+)
+
+// metadataVersion is the level of the feature metadata.version whose records this node writes: that of Apache Kafka 4.3.
+const metadataVersion = 30
+
+// kraftVersion is the level of kraft.version: voters are told apart by id alone.
+const kraftVersion = 0
+
+// supportedFeatures are the levels that this node can run at. What a level promises must be whole: group.version,
+// transaction.version, share.version and streams.version are missing until their protocols are there, and clients then
+// keep to what is.
+func supportedFeatures() []metadata.FeatureRange {
+	return []metadata.FeatureRange{
+		{Name: "kraft.version", Min: kraftVersion, Max: kraftVersion},
+		{Name: "metadata.version", Min: metadataVersion, Max: metadataVersion},
+	}
+}
+
+// finalizedFeatures are the levels that a new cluster begins with.
+func finalizedFeatures() map[string]int16 {
+	return map[string]int16{"metadata.version": metadataVersion}
+}
+
+// features is what ApiVersions tells of them.
+func (n *Node) features() api.Features {
+	img := n.quorum.Image()
+	f := api.Features{Epoch: int64(img.Offset())}
+	for _, r := range supportedFeatures() {
+		f.Supported = append(f.Supported, api.FeatureRange{Name: r.Name, Min: r.Min, Max: r.Max})
+	}
+	for name, level := range img.Features() {
+		f.Finalized = append(f.Finalized, api.FeatureLevel{Name: name, Level: level})
+	}
+	slices.SortFunc(f.Finalized, func(a, b api.FeatureLevel) int { return cmp.Compare(a.Name, b.Name) })
+	return f
+}

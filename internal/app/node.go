@@ -1,0 +1,341 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/controller"
+	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/api"
+	"github.com/headrace/headrace/internal/node/coord"
+	"github.com/headrace/headrace/internal/node/partition"
+	"github.com/headrace/headrace/internal/node/quorum"
+	"github.com/headrace/headrace/internal/node/transport"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+	"github.com/headrace/headrace/internal/storage/logdir"
+)
+
+// drainTimeout bounds how long a stop waits for answers under way.
+const drainTimeout = 10 * time.Second
+
+// metadataPartition is the log of the metadata quorum.
+var metadataPartition = kafka.TopicPartition{Topic: kafka.MetadataTopic, Partition: 0}
+
+// Options say which node to start.
+type Options struct {
+	Config conf.Node
+	Static conf.Static
+	Env    Env
+	Log    *slog.Logger
+	// Offline starts no listener: for work on the metadata of a stopped node.
+	Offline bool
+}
+
+// Node is a running node: every role in one process. Its parts are set while it starts, in the order of the fields.
+type Node struct {
+	Options
+	chance *rand.Rand // for starting alone; each part gets one of its own
+
+	listeners []net.Listener
+	dirs      []*logdir.Dir // those of partitions
+	home      *logdir.Dir   // that of the metadata log, mostly the first of dirs
+	set       *partition.Set
+	image     atomic.Pointer[metadata.Image] // the one being published, or published last
+	log       *commitlog.Log                 // the metadata log
+	quorum    *quorum.Quorum
+	groups    *coord.Runtime // made at the first publish, before quorum is ready
+	epoch     int64          // of this node's registration
+	server    *transport.Server
+}
+
+// Start starts a node and returns once it serves. After an error everything that was started is stopped again.
+func Start(ctx context.Context, o Options) (*Node, error) {
+	n := &Node{Options: o, chance: rand.New(rand.NewChaCha8(o.Env.Seed())), epoch: -1}
+	for _, step := range []func(context.Context) error{n.listen, n.openDirs, n.openPartitions, n.openQuorum, n.register, n.serve} {
+		if err := step(ctx); err != nil {
+			_ = n.Close(time.Now()) // the first error is the one that counts
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// rand makes a source of chance for one part.
+func (n *Node) rand() *rand.Rand { return rand.New(rand.NewPCG(n.chance.Uint64(), n.chance.Uint64())) }
+
+// listen takes the ports first: a port in use is found out before anything on the disk is touched.
+func (n *Node) listen(ctx context.Context) error {
+	if n.Offline {
+		return nil
+	}
+	for i, l := range n.Config.Listeners {
+		nl, err := n.Env.Listen(ctx, "tcp", l.Address())
+		if err != nil {
+			return explainListen(l.Address(), err)
+		}
+		n.listeners = append(n.listeners, nl)
+		if a, ok := nl.Addr().(*net.TCPAddr); ok && n.Config.Advertised[i].Port == 0 {
+			n.Config.Advertised[i].Port = a.Port
+		}
+	}
+	return nil
+}
+
+func explainListen(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another process: stop it, or listen on another port", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is not an address of this machine: listen on one that is", address)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("no permission to listen on %s: ports below 1024 need privileges", address)
+	}
+	return fmt.Errorf("listen on %s: %w", address, err)
+}
+
+// openDirs locks the log dirs, and makes those that are new.
+func (n *Node) openDirs(context.Context) error {
+	want := logdir.Meta{NodeID: n.Config.ID}
+	for _, path := range n.Config.LogDirs {
+		d, err := logdir.Open(n.Env.FS, path, want, n.rand(), n.Log)
+		if err != nil {
+			return err
+		}
+		n.dirs = append(n.dirs, d)
+		want.ClusterID = d.Meta().ClusterID
+	}
+	n.home = n.dirs[0]
+	if at := n.Config.MetadataLogDir; at != "" && at != n.Config.LogDirs[0] {
+		if i := slices.Index(n.Config.LogDirs, at); i >= 0 {
+			n.home = n.dirs[i]
+			return nil
+		}
+		d, err := logdir.Open(n.Env.FS, at, want, n.rand(), n.Log)
+		if err != nil {
+			return err
+		}
+		n.home = d
+	}
+	return nil
+}
+
+func (n *Node) openPartitions(context.Context) (err error) {
+	up := n.Config.Upkeep
+	n.image.Store(metadata.New(n.home.Meta().ClusterID))
+	n.set, err = partition.NewSet(partition.Config{
+		Node: n.Config.ID, FS: n.Env.FS, Dirs: n.dirs, Log: n.Log.With("component", "partition"), Rand: n.rand(),
+		Topic: func(overrides map[string]string) conf.TopicConfig {
+			return conf.TopicLog(overrides, n.layers(n.image.Load()))
+		},
+		FlushMethod:        partition.FlushMethod(n.Config.FlushMethod),
+		ProducerExpiration: up.ProducerIDExpiration,
+		RetentionInterval:  up.RetentionCheck,
+		CheckpointInterval: up.RecoveryPointCheckpoint,
+		WatermarkInterval:  up.HighWatermarkCheckpoint,
+		OpenAtOnce:         up.RecoveryThreads * len(n.dirs),
+	})
+	return err
+}
+
+func (n *Node) layers(img *metadata.Image) conf.Layers { return layersIn(img, n.Config.ID, n.Static) }
+
+// openQuorum opens the metadata log and returns when this node has caught up with it.
+func (n *Node) openQuorum(ctx context.Context) (err error) {
+	cfg := commitlog.DefaultConfig()
+	cfg.SegmentBytes = max(n.Config.SnapshotBytes, 1<<20)
+	cfg.Delete, cfg.RetentionAge = false, -1
+	if n.log, err = n.home.OpenLog(metadataPartition, metadataTopicID(), cfg, time.Now(), n.rand()); err != nil {
+		return err
+	}
+	n.quorum, err = quorum.Start(quorum.Config{
+		NodeID: n.Config.ID, ClusterID: n.home.Meta().ClusterID,
+		Log: quorum.CommitLog(n.log), FS: n.Env.FS, Dir: n.log.Dir(),
+		Rand: n.rand(), Logger: n.Log.With("component", "quorum"),
+		Controller: controller.New(controller.Config{
+			DefaultPartitions:        func(*metadata.Image) int32 { return n.Config.Topics.Partitions },
+			DefaultReplicationFactor: func(*metadata.Image) int16 { return n.Config.Topics.Replication },
+			Rules:                    configRules{n.Config.ID, n.Static},
+			Features:                 finalizedFeatures(),
+		}),
+		Publish:       n.publish,
+		SnapshotBytes: n.Config.SnapshotBytes,
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-n.quorum.Ready():
+		return nil
+	case <-n.quorum.Done():
+		return n.quorum.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// metadataTopicID is the id that Kafka gives its metadata log.
+func metadataTopicID() kafka.TopicID { return kafka.TopicID{15: 1} }
+
+// register tells the cluster who this node is and where it is reached.
+func (n *Node) register(ctx context.Context) error {
+	req := controller.RegisterNode{ID: n.Config.ID, Incarnation: logdir.NewID(n.chance), Features: supportedFeatures()}
+	for _, l := range n.Config.Advertised {
+		host, err := advertisedHost(l.Host)
+		if err != nil {
+			return err
+		}
+		req.Listeners = append(req.Listeners, metadata.Listener{Name: l.Name, Host: host, Port: uint16(l.Port), Protocol: metadata.Plaintext})
+	}
+	if n.Config.Rack != "" {
+		req.Rack = &n.Config.Rack
+	}
+	for _, d := range n.dirs {
+		req.LogDirs = append(req.LogDirs, d.Meta().DirectoryID)
+		req.Unclean = req.Unclean || !d.WasClean()
+	}
+	reply, err := n.quorum.Submit(ctx, req)
+	if err != nil {
+		return fmt.Errorf("register node %d: %w", n.Config.ID, err)
+	}
+	n.epoch = reply.(controller.RegisteredNode).Epoch
+	for _, tp := range n.set.Strays() {
+		n.Log.Warn("a partition folder belongs to no topic and is left alone: headrace adopt registers it, or remove it", "partition", tp.String())
+	}
+	return nil
+}
+
+// advertisedHost is what clients are told in place of an empty host: this machine's name.
+func advertisedHost(host string) (string, error) {
+	if host != "" {
+		return host, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("no host is advertised and this machine has no name: set advertised.listeners: %w", err)
+	}
+	return name, nil
+}
+
+// serve answers requests from here on.
+func (n *Node) serve(context.Context) error {
+	if n.Offline {
+		return nil
+	}
+	net := n.Config.Network
+	n.server = transport.New(transport.Config{
+		Handler: api.New(api.Config{
+			NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
+			Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
+			AutoCreate: n.autoCreate,
+			Settings: func() api.Settings {
+				return api.Settings{AutoCreateTopics: n.Config.Topics.AutoCreate, FetchMaxBytes: net.FetchMaxBytes, FetchSessions: net.FetchSessions}
+			},
+			Features: n.features,
+			Admin: api.Admin{
+				Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs,
+				CreateInternalTopic:   n.createOffsetsTopic,
+				MaxDescribePartitions: int32(net.DescribePartitions),
+			},
+		}),
+		Log:         n.Log.With("component", "transport"),
+		Budget:      transport.NewBudget(net.RequestMemory),
+		MaxFrame:    net.RequestMaxBytes,
+		IdleTimeout: net.MaxIdle, MaxConnections: net.MaxConnections, MaxConnectionsPerHost: net.MaxConnectionsPerIP,
+	})
+	for i, l := range n.listeners {
+		n.server.Serve(l, n.Config.Listeners[i].Name)
+	}
+	n.listeners = nil // the server's now
+	return nil
+}
+
+// Addresses are those that clients connect to, in the order of the listeners.
+func (n *Node) Addresses() []string {
+	img := n.quorum.Image()
+	self, ok := img.Node(n.Config.ID)
+	if !ok {
+		return nil
+	}
+	var all []string
+	for _, l := range self.Listeners {
+		all = append(all, net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))))
+	}
+	return all
+}
+
+// Close drains the connections, flushes, and marks the stop as clean. It stops what Start has come to, in reverse.
+func (n *Node) Close(now time.Time) error {
+	var all error
+	for _, l := range n.listeners {
+		all = errors.Join(all, l.Close())
+	}
+	if n.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		n.server.Shutdown(ctx)
+		cancel()
+	}
+	if n.groups != nil {
+		n.groups.Close()
+	}
+	if n.quorum != nil {
+		all = errors.Join(all, n.quorum.Close())
+	}
+	if n.log != nil {
+		all = errors.Join(all, n.home.CloseLog(now, n.log, n.log.Flushed()))
+	}
+	return errors.Join(all, n.closeDirs(now))
+}
+
+func (n *Node) closeDirs(now time.Time) (all error) {
+	if n.set != nil {
+		all = n.set.Close(now, n.epoch)
+	} else {
+		for _, d := range n.dirs {
+			all = errors.Join(all, d.Close())
+		}
+	}
+	if n.home != nil && !slices.Contains(n.dirs, n.home) {
+		all = errors.Join(all, n.home.CloseClean(now, n.epoch, func(kafka.TopicPartition) kafka.Offset { return 0 }))
+	}
+	return all
+}
+
+func (n *Node) describeLogDirs() []api.LogDir {
+	var all []api.LogDir
+	at := map[string]int{}
+	for i, d := range n.dirs {
+		path, err := filepath.Abs(d.Path())
+		if err != nil {
+			path = d.Path()
+		}
+		ld := api.LogDir{Path: path, Offline: d.Offline(), Total: -1, Free: -1}
+		if total, free, err := d.Usage(); err == nil {
+			ld.Total, ld.Free = total, free
+		}
+		at[d.Path()] = i
+		all = append(all, ld)
+	}
+	for _, p := range n.set.All() {
+		dir, size, err := p.Disk()
+		if err != nil {
+			continue // its dir is offline, which is told of the dir
+		}
+		ld := &all[at[dir]]
+		ld.Partitions = append(ld.Partitions, api.LogDirPartition{Partition: p.Name(), Size: size})
+	}
+	return all
+}

@@ -1,0 +1,60 @@
+package app
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/metadata"
+)
+
+// layersIn are the configuration layers of a node as they stand in an Image.
+func layersIn(img *metadata.Image, id kafka.NodeID, static conf.Static) conf.Layers {
+	broker := func(name string) map[string]string {
+		return img.Config(metadata.ConfigResource{Type: metadata.BrokerConfig, Name: name})
+	}
+	return conf.Layers{Broker: broker(strconv.Itoa(int(id))), BrokerDefault: broker(""), Static: static}
+}
+
+// configRules tells the controller what base/conf knows of keys and values.
+type configRules struct {
+	node   kafka.NodeID
+	static conf.Static
+}
+
+func (r configRules) Check(scope metadata.ConfigType, name, value string) error {
+	return conf.Check(conf.Scope(scope), name, value)
+}
+
+func (r configRules) Dynamic(name string, perBroker bool) error {
+	switch update := conf.Updatable(name); {
+	case update == conf.ReadOnly:
+		return fmt.Errorf("%w: Cannot update these configs dynamically: [%s]", kerr.InvalidRequest, name)
+	case update == conf.PerBroker && !perBroker:
+		return fmt.Errorf("%w: Cannot update these configs at default cluster level, broker id must be specified: [%s]", kerr.InvalidRequest, name)
+	}
+	return nil
+}
+
+func (r configRules) IsList(scope metadata.ConfigType, name string) bool {
+	return conf.IsList(conf.Scope(scope), name)
+}
+
+func (r configRules) Default(scope metadata.ConfigType, name string) string {
+	d, _ := conf.Lookup(conf.Scope(scope), name)
+	return d.Default
+}
+
+func (r configRules) Effective(img *metadata.Image, overrides map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
+	var out []kmsg.CreateTopicsResponseTopicConfig
+	for _, e := range conf.EffectiveTopic(overrides, layersIn(img, r.node, r.static)) {
+		c := kmsg.NewCreateTopicsResponseTopicConfig()
+		c.Name, c.Value, c.ReadOnly, c.Source, c.IsSensitive = e.Name, e.Value, e.ReadOnly, int8(e.Source), e.Sensitive
+		out = append(out, c)
+	}
+	return out
+}
