@@ -1,0 +1,287 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	deliveryTimeout = 30 * time.Second // for one record with all its retries
+	drainTimeout    = 5 * time.Second  // for what was read before Ctrl-C
+)
+
+// produceOptions are the flags of headrace produce.
+type produceOptions struct {
+	format, separator, key string
+	headers                []string
+	partition              int32
+	codec, acks            string
+	emptyAsNull, quiet     bool
+	maxBytes               int32
+	fixed                  []kgo.RecordHeader
+}
+
+func (c *command) produce() *cobra.Command {
+	o := &produceOptions{}
+	cmd := &cobra.Command{
+		Use: "produce TOPIC", Short: "Write the lines of standard input to a topic",
+		Long: "Writes each line of standard input as one record, until the input ends, and tells the number of records on standard error.\n" +
+			"With --format json a line is a record as consume --format json prints it: its key, value, headers and timestamp count.",
+		Args: cobra.ExactArgs(1),
+		Example: "  echo hello | headrace produce greetings\n" +
+			"  printf 'k1:v1\\nk2:v2\\n' | headrace produce pairs --key-separator :\n" +
+			"  headrace consume orders --format json | headrace produce copy --format json",
+		RunE: func(cmd *cobra.Command, args []string) error { return c.runProduce(cmd, args[0], o) },
+	}
+	c.bootstrapFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", "text", "text or json")
+	f.StringVarP(&o.separator, "key-separator", "K", "", "what stands between key and value; a line without it has no key")
+	f.StringVarP(&o.key, "key", "k", "", "key of all records")
+	f.StringArrayVarP(&o.headers, "header", "H", nil, "header of all records as name=value, may be repeated")
+	f.Int32VarP(&o.partition, "partition", "p", -1, "partition to write to (default: by the key, as Java clients choose)")
+	f.StringVarP(&o.codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
+	f.StringVar(&o.acks, "acks", "all", "all, 1 or 0: whose acknowledgement to wait for")
+	f.BoolVar(&o.emptyAsNull, "empty-as-null", false, "write an empty value as null, which deletes a key from a compacted topic")
+	f.Int32Var(&o.maxBytes, "max-message-bytes", 1000012, "longest batch to send; the topic's max.message.bytes must allow it")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not tell the number of records")
+	return cmd
+}
+
+func (c *command) runProduce(cmd *cobra.Command, topic string, o *produceOptions) error {
+	opts, err := o.client(cmd, topic)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	client, err := c.connect(ctx, opts...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	// Records that were read are still delivered after Ctrl-C, so they do not end with ctx.
+	delivery, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	p := &production{client: client, ctx: delivery}
+	err = p.all(ctx, c.env.Stdin, o)
+	patience := deliveryTimeout + drainTimeout
+	if ctx.Err() != nil {
+		patience = drainTimeout
+	}
+	flushed, cancel := context.WithTimeout(delivery, patience)
+	defer cancel()
+	if p.failure() != nil {
+		stop() // nothing more is worth waiting for
+	}
+	flushErr := client.Flush(flushed)
+	written, failure := p.result()
+	if !o.quiet {
+		fmt.Fprintf(c.env.Stderr, "%d %s written to %s\n", written, plural(written, "record"), topic)
+	}
+	switch {
+	case failure != nil:
+		return c.diagnose(produceError(topic, failure))
+	case err != nil:
+		return err
+	}
+	return flushErr
+}
+
+// client checks the flags and turns them into options of a client.
+func (o *produceOptions) client(cmd *cobra.Command, topic string) ([]kgo.Opt, error) {
+	if o.format != "text" && o.format != "json" {
+		return nil, usage("--format must be text or json, not %q", o.format)
+	}
+	if o.format == "json" && (o.separator != "" || o.emptyAsNull) {
+		return nil, usage("--key-separator and --empty-as-null are for --format text")
+	}
+	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
+	codec, ok := codecs[o.codec]
+	if !ok {
+		return nil, usage("--compression must be none, gzip, snappy, lz4 or zstd, not %q", o.codec)
+	}
+	opts := []kgo.Opt{
+		kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codec), kgo.ProducerBatchMaxBytes(o.maxBytes),
+		kgo.RecordDeliveryTimeout(deliveryTimeout), kgo.AllowAutoTopicCreation(),
+	}
+	switch o.acks {
+	case "all", "-1":
+	case "1":
+		opts = append(opts, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
+	case "0":
+		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
+	default:
+		return nil, usage("--acks must be all, 1 or 0, not %q", o.acks)
+	}
+	if cmd.Flags().Changed("partition") {
+		if o.partition < 0 {
+			return nil, usage("--partition must not be negative")
+		}
+		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	}
+	for _, h := range o.headers {
+		name, value, ok := strings.Cut(h, "=")
+		if !ok {
+			return nil, usage("--header: %q is not name=value", h)
+		}
+		o.fixed = append(o.fixed, kgo.RecordHeader{Key: name, Value: []byte(value)})
+	}
+	return opts, nil
+}
+
+// record makes a record of one line.
+func (o *produceOptions) record(line []byte) (*kgo.Record, error) {
+	r := &kgo.Record{Value: line}
+	if o.format == "json" {
+		var err error
+		if r, err = parseJSON(line); err != nil {
+			return nil, err
+		}
+	} else if o.separator != "" {
+		if key, value, ok := bytes.Cut(line, []byte(o.separator)); ok {
+			r.Key, r.Value = key, value
+		}
+	}
+	if o.key != "" {
+		r.Key = []byte(o.key)
+	}
+	if o.emptyAsNull && len(r.Value) == 0 {
+		r.Value = nil
+	}
+	r.Headers = append(r.Headers, o.fixed...)
+	r.Partition = max(o.partition, 0)
+	return r, nil
+}
+
+// production is one run of produce. Callbacks of the client write what mu guards.
+type production struct {
+	client *kgo.Client
+	ctx    context.Context
+
+	mu struct {
+		sync.Mutex
+		written int
+		err     error // the first
+	}
+}
+
+// all hands every line to the client until the input ends, ctx is done or a record fails.
+func (p *production) all(ctx context.Context, in io.Reader, o *produceOptions) error {
+	longest := int(o.maxBytes)
+	if o.format == "json" {
+		longest *= 8 // JSON and base64 are longer than what they stand for
+	}
+	reader := readLines(ctx, in, longest)
+	number, open := 0, true
+	for open {
+		var line []byte
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case line, open = <-reader.lines:
+		}
+		if !open {
+			break
+		}
+		number++
+		r, err := o.record(line)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		p.client.Produce(p.ctx, r, p.done)
+		if p.failure() != nil {
+			return nil
+		}
+	}
+	if errors.Is(reader.err, bufio.ErrTooLong) {
+		return fmt.Errorf("line %d is longer than --max-message-bytes %d", number+1, o.maxBytes)
+	}
+	return reader.err
+}
+
+func (p *production) done(_ *kgo.Record, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.mu.written++
+	} else if p.mu.err == nil {
+		p.mu.err = err
+	}
+}
+
+func (p *production) failure() error {
+	_, err := p.result()
+	return err
+}
+
+func (p *production) result() (written int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.written, p.mu.err
+}
+
+func produceError(topic string, err error) error {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return &protocolError{fmt.Sprintf("cannot write to topic %s: it does not exist (create it with headrace topic create %s)", topic, topic), err}
+	case errors.Is(err, kgo.ErrRecordTimeout):
+		return fmt.Errorf("cannot write to topic %s: no acknowledgement within %s: %w", topic, deliveryTimeout, err)
+	}
+	return fmt.Errorf("cannot write to topic %s: %w", topic, explain(err, ""))
+}
+
+// lineReader hands on the lines of an input, without their ends. When lines is closed, err says why.
+type lineReader struct {
+	lines chan []byte
+	err   error
+}
+
+// readLines starts the goroutine that reads in. It ends with the input, or at the next line after ctx is done.
+func readLines(ctx context.Context, in io.Reader, longest int) *lineReader {
+	r := &lineReader{lines: make(chan []byte, 64)}
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, longest+1)
+	scanner.Split(splitLines)
+	read := func() {
+		defer close(r.lines)
+		for scanner.Scan() {
+			select {
+			case r.lines <- bytes.Clone(scanner.Bytes()):
+			case <-ctx.Done():
+				return
+			}
+		}
+		r.err = scanner.Err()
+	}
+	go read()
+	return r
+}
+
+// splitLines is bufio.ScanLines that keeps a carriage return: it may belong to the data.
+func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}

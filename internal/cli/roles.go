@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headrace/headrace/internal/base/conf"
+)
+
+// DevOptions are the flags of headrace dev.
+type DevOptions struct {
+	DataDir    string
+	Listen     string // host:port
+	Durability conf.Durability
+	Partitions int32 // of topics created without a number
+}
+
+// ServerOptions are the flags of headrace server.
+type ServerOptions struct {
+	Config string // path of the file
+}
+
+// AdoptOptions are the arguments of headrace adopt.
+type AdoptOptions struct {
+	Dir string
+}
+
+func (c *command) dev() *cobra.Command {
+	o := DevOptions{}
+	durability := "flush"
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Start one node with sensible defaults, for development",
+		Long:  "Starts one node that keeps its data in a directory, and prints its address and a line to paste for common clients.\nIt ends on Ctrl-C.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if o.Durability, err = parseDurability(durability); err != nil {
+				return err
+			}
+			if err := checkListen(o.Listen); err != nil {
+				return err
+			}
+			if o.Partitions < 1 {
+				return usage("--partitions must be at least 1")
+			}
+			return start(cmd.Context(), c.roles.Dev, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.DataDir, "data-dir", "./headrace-data", "directory that holds the data")
+	f.StringVar(&o.Listen, "listen", defaultBootstrap, "address to listen on; a host of 0.0.0.0 opens it to the network")
+	f.StringVar(&durability, "durability", durability, "flush: acknowledge what is on disk; os: acknowledge from the operating system's cache, as Apache Kafka does")
+	f.Int32Var(&o.Partitions, "partitions", 1, "partitions of topics that are created without a number")
+	return cmd
+}
+
+func parseDurability(text string) (conf.Durability, error) {
+	if err := conf.Check(conf.ScopeBroker, "durability", text); err != nil {
+		return 0, usage("--durability must be flush or os, not %q", text)
+	}
+	if text == conf.DurabilityOS.String() {
+		return conf.DurabilityOS, nil
+	}
+	return conf.DurabilityFlush, nil
+}
+
+func checkListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return usage("--listen: %q is not host:port", address)
+	}
+	return nil
+}
+
+func (c *command) server() *cobra.Command {
+	o := ServerOptions{}
+	cmd := &cobra.Command{
+		Use:   "server --config FILE",
+		Short: "Start a node from a configuration file",
+		Long:  "Starts a node from a configuration file: YAML (.yaml, .yml) or a Kafka server.properties (.properties).\nSIGTERM and Ctrl-C drain it and mark a clean stop.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Config == "" {
+				return usage("server: --config FILE is missing (see docs/configuration.md)")
+			}
+			return start(cmd.Context(), c.roles.Server, o)
+		},
+	}
+	cmd.Flags().StringVar(&o.Config, "config", "", "the file")
+	return cmd
+}
+
+func (c *command) adopt() *cobra.Command {
+	return &cobra.Command{
+		Use:   "adopt DIR",
+		Short: "Take over the data directory of a stopped Apache Kafka broker",
+		Long:  "Registers the topics whose partition folders Apache Kafka left in DIR, so that a node started on DIR serves them.\nStop the broker first, and keep a copy.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return start(cmd.Context(), c.roles.Adopt, AdoptOptions{Dir: args[0]})
+		},
+	}
+}
+
+// start runs a role. A stop by signal is how roles end, so it is no error.
+func start[O any](ctx context.Context, role func(context.Context, O) error, o O) error {
+	if role == nil {
+		return errors.New("this build has no such role")
+	}
+	err := role(ctx, o)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+func (c *command) version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(c.env.Stdout, versionText())
+			return err
+		},
+	}
+}
+
+// versionText tells the version that the module was built as, and the commit where it is known.
+func versionText() string {
+	version, commit := "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				commit = " commit " + s.Value[:12]
+			}
+		}
+	}
+	return fmt.Sprintf("headrace %s%s %s %s/%s", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

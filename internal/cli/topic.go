@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/conf"
+)
+
+func (c *command) topic() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "topic", Short: "Create, list, describe, alter and delete topics",
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.bootstrapFlag(cmd)
+	cmd.AddCommand(c.topicCreate(), c.topicList(), c.topicDescribe(), c.topicAlter(), c.topicDelete())
+	return cmd
+}
+
+func (c *command) topicCreate() *cobra.Command {
+	var partitions int32
+	var replication int16
+	var settings []string
+	var ifMissing bool
+	cmd := &cobra.Command{
+		Use: "create TOPIC...", Short: "Create topics",
+		Args:    cobra.MinimumNArgs(1),
+		Example: "  headrace topic create orders --partitions 6 --config retention.ms=86400000",
+		RunE: func(cmd *cobra.Command, topics []string) error {
+			configs, err := parseSettings(settings)
+			if err != nil {
+				return err
+			}
+			if partitions == 0 || partitions < -1 || replication == 0 || replication < -1 {
+				return usage("--partitions and --replication-factor must be at least 1")
+			}
+			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+				done, err := a.CreateTopics(ctx, partitions, replication, configs, topics...)
+				if err != nil {
+					return err
+				}
+				return eachTopic(topics, func(topic string) error {
+					r := done[topic]
+					if errors.Is(r.Err, kerr.TopicAlreadyExists) && ifMissing {
+						return nil
+					}
+					if r.Err != nil {
+						return topicError("create", topic, r.Err, r.ErrMessage)
+					}
+					return c.say("created topic %s\n", topic)
+				})
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.Int32Var(&partitions, "partitions", -1, "partitions (default: the cluster's)")
+	f.Int16Var(&replication, "replication-factor", -1, "replicas of each partition (default: the cluster's)")
+	f.StringArrayVar(&settings, "config", nil, "topic key as key=value, may be repeated")
+	f.BoolVar(&ifMissing, "if-not-exists", false, "leave topics that exist as they are")
+	return cmd
+}
+
+func (c *command) topicDelete() *cobra.Command {
+	var ifThere bool
+	cmd := &cobra.Command{
+		Use: "delete TOPIC...", Short: "Delete topics with all their records",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, topics []string) error {
+			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+				done, err := a.DeleteTopics(ctx, topics...)
+				if err != nil {
+					return err
+				}
+				return eachTopic(topics, func(topic string) error {
+					r := done[topic]
+					if errors.Is(r.Err, kerr.UnknownTopicOrPartition) && ifThere {
+						return nil
+					}
+					if r.Err != nil {
+						return topicError("delete", topic, r.Err, r.ErrMessage)
+					}
+					return c.say("deleted topic %s\n", topic)
+				})
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&ifThere, "if-exists", false, "do nothing about topics that do not exist")
+	return cmd
+}
+
+func (c *command) topicAlter() *cobra.Command {
+	var partitions int
+	var settings, removed []string
+	cmd := &cobra.Command{
+		Use: "alter TOPIC", Short: "Change the keys of a topic, or add partitions",
+		Args:    cobra.ExactArgs(1),
+		Example: "  headrace topic alter orders --config retention.ms=3600000 --delete-config segment.ms --partitions 12",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			changes, err := parseChanges(settings, removed)
+			if err != nil {
+				return err
+			}
+			if len(changes) == 0 && partitions == 0 {
+				return usage("topic alter: nothing to change: give --config, --delete-config or --partitions")
+			}
+			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+				return c.alter(ctx, a, args[0], changes, partitions)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&partitions, "partitions", 0, "number of partitions that the topic shall have; it cannot shrink, and keys may go to other partitions")
+	f.StringArrayVar(&settings, "config", nil, "topic key as key=value, may be repeated")
+	f.StringArrayVar(&removed, "delete-config", nil, "topic key that shall have its default again, may be repeated")
+	return cmd
+}
+
+func (c *command) alter(ctx context.Context, a *kadm.Client, topic string, changes []kadm.AlterConfig, partitions int) error {
+	if len(changes) > 0 {
+		done, err := a.AlterTopicConfigs(ctx, changes, topic)
+		if err != nil {
+			return err
+		}
+		r, err := done.On(topic, nil)
+		if err = cmpError(err, r.Err); err != nil {
+			return topicError("alter", topic, err, r.ErrMessage)
+		}
+	}
+	if partitions > 0 {
+		done, err := a.UpdatePartitions(ctx, partitions, topic)
+		if err != nil {
+			return err
+		}
+		r, err := done.On(topic, nil)
+		if err = cmpError(err, r.Err); err != nil {
+			return topicError("add partitions to", topic, err, r.ErrMessage)
+		}
+	}
+	return c.say("altered topic %s\n", topic)
+}
+
+func (c *command) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(c.env.Stdout, format, args...)
+	return err
+}
+
+// eachTopic goes through all topics although some fail, so that the answer tells of each.
+func eachTopic(topics []string, f func(topic string) error) error {
+	var failed []error
+	for _, t := range topics {
+		if err := f(t); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// topicError says what could not be done to a topic. An unknown key gets the nearest that Headrace knows.
+func topicError(verb, topic string, err error, message string) error {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return &protocolError{fmt.Sprintf("cannot %s topic %s: it does not exist (headrace topic list shows those that do)", verb, topic), err}
+	case errors.Is(err, kerr.TopicAlreadyExists):
+		return &protocolError{fmt.Sprintf("cannot %s topic %s: it exists already", verb, topic), err}
+	}
+	text := explain(err, message).Error()
+	if _, name, ok := strings.Cut(text, "Unknown topic config name: "); ok && errors.Is(err, kerr.InvalidConfig) {
+		text += fmt.Sprintf(": did you mean %s?", conf.Nearest(conf.ScopeTopic, strings.TrimSuffix(name, ".")))
+	}
+	return &protocolError{fmt.Sprintf("cannot %s topic %s: %s", verb, topic, text), err}
+}
+
+func parseSettings(settings []string) (map[string]*string, error) {
+	configs := map[string]*string{}
+	for _, s := range settings {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok || key == "" {
+			return nil, usage("--config: %q is not key=value", s)
+		}
+		if _, twice := configs[key]; twice {
+			return nil, usage("--config: %s is given twice", key)
+		}
+		configs[key] = &value
+	}
+	return configs, nil
+}
+
+func parseChanges(settings, removed []string) ([]kadm.AlterConfig, error) {
+	configs, err := parseSettings(settings)
+	if err != nil {
+		return nil, err
+	}
+	var changes []kadm.AlterConfig
+	for _, s := range settings {
+		key, _, _ := strings.Cut(s, "=")
+		changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: configs[key]})
+	}
+	for _, key := range removed {
+		if _, both := configs[key]; both {
+			return nil, usage("--delete-config: %s is also set", key)
+		}
+		changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key})
+	}
+	return changes, nil
+}

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// topicJSON is a topic as --output json prints it; list leaves out what only describe asks for.
+type topicJSON struct {
+	Name              string            `json:"name"`
+	ID                string            `json:"id"`
+	Internal          bool              `json:"internal"`
+	Partitions        int               `json:"partitions"`
+	ReplicationFactor int               `json:"replicationFactor"`
+	Configs           map[string]string `json:"configs,omitempty"`
+	Detail            []partitionJSON   `json:"partitionDetail,omitempty"`
+}
+
+type partitionJSON struct {
+	Partition int32   `json:"partition"`
+	Leader    int32   `json:"leader"`
+	Replicas  []int32 `json:"replicas"`
+	ISR       []int32 `json:"isr"`
+	Start     int64   `json:"startOffset"`
+	End       int64   `json:"endOffset"`
+	Error     string  `json:"error,omitempty"`
+}
+
+func (c *command) topicList() *cobra.Command {
+	var form string
+	var internal bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List topics",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(form); err != nil {
+				return err
+			}
+			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+				details, err := a.ListTopicsWithInternal(ctx)
+				if err != nil {
+					return err
+				}
+				topics := []topicJSON{}
+				for _, d := range details.Sorted() {
+					if internal || !d.IsInternal {
+						topics = append(topics, summary(d))
+					}
+				}
+				return c.printTopics(form, topics)
+			})
+		},
+	}
+	outputFlag(cmd, &form)
+	cmd.Flags().BoolVar(&internal, "internal", false, "list the cluster's own topics too")
+	return cmd
+}
+
+func (c *command) printTopics(form string, topics []topicJSON) error {
+	if form == "json" {
+		return printJSON(c.env.Stdout, topics)
+	}
+	var rows [][]any
+	for _, t := range topics {
+		rows = append(rows, []any{t.Name, t.Partitions, t.ReplicationFactor, t.ID})
+	}
+	return printTable(c.env.Stdout, []string{"name", "partitions", "replicas", "id"}, rows)
+}
+
+func summary(d kadm.TopicDetail) topicJSON {
+	t := topicJSON{Name: d.Topic, ID: d.ID.String(), Internal: d.IsInternal, Partitions: len(d.Partitions)}
+	for _, p := range d.Partitions {
+		t.ReplicationFactor = max(t.ReplicationFactor, len(p.Replicas))
+	}
+	return t
+}
+
+func (c *command) topicDescribe() *cobra.Command {
+	var form string
+	cmd := &cobra.Command{
+		Use: "describe TOPIC...", Short: "Show partitions, offsets and the keys that are set",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := checkOutput(form); err != nil {
+				return err
+			}
+			slices.Sort(names)
+			return c.ask(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
+				topics, err := describe(ctx, client, slices.Compact(names))
+				if err != nil {
+					return err
+				}
+				if form == "json" {
+					return printJSON(c.env.Stdout, topics)
+				}
+				return c.printDetail(topics)
+			})
+		},
+	}
+	outputFlag(cmd, &form)
+	return cmd
+}
+
+func describe(ctx context.Context, client *kgo.Client, names []string) ([]topicJSON, error) {
+	a := kadm.NewClient(client)
+	details, err := a.ListTopicsWithInternal(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if d, ok := details[name]; !ok || d.Err != nil {
+			return nil, topicError("describe", name, cmpError(d.Err, kerr.UnknownTopicOrPartition), "")
+		}
+	}
+	at, err := listBounds(ctx, client, partitionsOf(details))
+	if err != nil {
+		return nil, err
+	}
+	configs, err := a.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	var topics []topicJSON
+	for _, name := range names {
+		t := summary(details[name])
+		t.Configs = overrides(configs, name)
+		for _, p := range details[name].Partitions.Sorted() {
+			t.Detail = append(t.Detail, detail(p, at))
+		}
+		topics = append(topics, t)
+	}
+	return topics, nil
+}
+
+// cmpError is the first error that is one.
+func cmpError(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+func detail(p kadm.PartitionDetail, at bounds) partitionJSON {
+	b := at[partition{p.Topic, p.Partition}]
+	d := partitionJSON{Partition: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, Start: b.start, End: b.end}
+	if err := errors.Join(p.Err, b.err); err != nil {
+		d.Error = explain(err, "").Error()
+		d.Start, d.End = -1, -1
+	}
+	return d
+}
+
+// overrides are the keys that are set for the topic itself.
+func overrides(configs kadm.ResourceConfigs, topic string) map[string]string {
+	set := map[string]string{}
+	for _, r := range configs {
+		if r.Name != topic {
+			continue
+		}
+		for _, k := range r.Configs {
+			if k.Source == kmsg.ConfigSourceDynamicTopicConfig {
+				set[k.Key] = k.MaybeValue()
+			}
+		}
+	}
+	return set
+}
+
+func (c *command) printDetail(topics []topicJSON) error {
+	for i, t := range topics {
+		if i > 0 {
+			fmt.Fprintln(c.env.Stdout)
+		}
+		var set []string
+		for key, value := range t.Configs {
+			set = append(set, key+"="+value)
+		}
+		slices.Sort(set)
+		fmt.Fprintf(c.env.Stdout, "topic %s  id %s  partitions %d  replicas %d\n", t.Name, t.ID, t.Partitions, t.ReplicationFactor)
+		if len(set) > 0 {
+			fmt.Fprintf(c.env.Stdout, "set   %s\n", strings.Join(set, " "))
+		}
+		var rows [][]any
+		for _, p := range t.Detail {
+			if p.Error != "" {
+				rows = append(rows, []any{p.Partition, p.Leader, numbers(p.Replicas), numbers(p.ISR), "-", "-", p.Error})
+				continue
+			}
+			rows = append(rows, []any{p.Partition, p.Leader, numbers(p.Replicas), numbers(p.ISR), p.Start, p.End, p.End - p.Start})
+		}
+		if err := printTable(c.env.Stdout, []string{"partition", "leader", "replicas", "in sync", "start", "end", "records"}, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func numbers(ids []int32) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]")
+}
