@@ -12,9 +12,13 @@ dir=$cache/jars-$sum
 if [[ ! -f $dir/.complete ]]; then
 	mkdir -p "$cache"
 	tmp=$(mktemp -d "$cache/jars.XXXXXX")
-	mvn -q -B -Dstyle.color=never -f "$here/java/pom.xml" \
-		org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
-		-DoutputDirectory="$tmp" >&2
+	mvn -q -B -f "$here/java/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+		-DoutputDirectory="$tmp" >"$tmp.log" 2>&1 || {
+		cat "$tmp.log" >&2
+		rm -rf "$tmp" "$tmp.log"
+		exit 1
+	}
+	rm -f "$tmp.log"
 	touch "$tmp/.complete"
 	rm -rf "$dir"
 	mv "$tmp" "$dir"

@@ -21,6 +21,11 @@ free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# The tool takes an id that starts with a dash for an option.
+cluster_id() {
+	python3 -c 'import base64, uuid; print("H" + base64.urlsafe_b64encode(uuid.uuid4().bytes)[1:22].decode())'
+}
+
 alive() { [[ -f $1/kafka.pid ]] && kill -0 "$(<"$1/kafka.pid")" 2>/dev/null; }
 
 write_config() {
@@ -65,7 +70,7 @@ start() {
 	write_config "$port" "$dir" "$@"
 	if [[ ! -f $dir/data/meta.properties ]]; then
 		java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$cp" kafka.tools.StorageTool format --standalone \
-			--cluster-id "$(python3 -c 'import base64, uuid; print(base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode())')" \
+			--cluster-id "$(cluster_id)" \
 			--config "$dir/server.properties" >"$dir/format.log" 2>&1 || {
 			cat "$dir/format.log" >&2
 			exit 1
