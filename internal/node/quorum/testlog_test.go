@@ -3,13 +3,56 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"testing"
+	"time"
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/commitlog"
 )
+
+type logOpener func(vfs.FS, string) (Log, error)
+
+// eachLog runs a test over every implementation of Log.
+func eachLog(t *testing.T, test func(*testing.T, logOpener)) {
+	t.Run("fileLog", func(t *testing.T) {
+		test(t, func(fsys vfs.FS, dir string) (Log, error) { return openFileLog(fsys, dir) })
+	})
+	t.Run("commitlog", func(t *testing.T) { test(t, openCommitLog) })
+}
+
+func openCommitLog(fsys vfs.FS, dir string) (Log, error) {
+	if err := makeDurableDir(fsys, filepath.Dir(dir)); err != nil {
+		return nil, err
+	}
+	config := commitlog.DefaultConfig()
+	config.SegmentBytes = 4000 // so that snapshots let segments go
+	l, err := commitlog.Open(commitlog.OpenOptions{
+		FS: fsys, Dir: dir, Partition: kafka.TopicPartition{Topic: kafka.MetadataTopic}, Config: config, Now: time.Now(),
+		Rand: rand.New(rand.NewPCG(1, 1)), Log: slog.New(slog.DiscardHandler), TopicID: kafka.TopicID{15: 1},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return CommitLog(l), nil
+}
+
+func makeDurableDir(fsys vfs.FS, dir string) error {
+	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
+		if err := fsys.SyncDir(filepath.Dir(d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // fileLog is the simplest Log over a vfs: one file of batches behind one another, and the start in its name. It finds its
 // end again by checking every batch.
@@ -29,13 +72,8 @@ type fileLog struct {
 var errBrokenDisk = errors.New("broken disk")
 
 func openFileLog(fsys vfs.FS, dir string) (*fileLog, error) {
-	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDurableDir(fsys, dir); err != nil {
 		return nil, err
-	}
-	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
-		if err := fsys.SyncDir(filepath.Dir(d)); err != nil {
-			return nil, err
-		}
 	}
 	entries, err := fsys.ReadDir(dir)
 	if err != nil {
