@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log"
 	"sync"
 	"time"
 
@@ -71,6 +72,13 @@ func (c client) Consume(ctx context.Context, m *play.Member) error {
 		generation, err := group.Next(ctx)
 		if ctx.Err() != nil {
 			return group.Close()
+		}
+		var code kafka.Error
+		if errors.As(err, &code) && code.Temporary() {
+			// The coordinator is not there yet, or a rebalance is under way. The package's own Reader asks again as well.
+			log.Printf("member %s: %v", m.Name, err)
+			time.Sleep(100 * time.Millisecond)
+			continue
 		}
 		if err != nil {
 			return errors.Join(err, group.Close())
