@@ -131,7 +131,11 @@ func checkAfterCrash(t *testing.T, next vfs.Op, disk *vfs.Mem, open logOpener, a
 		t.Fatalf("before %v: %v", next, err)
 	}
 	defer q.Close()
-	<-q.Ready()
+	select {
+	case <-q.Ready():
+	case <-q.Done():
+		t.Fatalf("before %v: %v", next, q.Err())
+	}
 	for group, known := range acked {
 		count := 0
 		for _, name := range groupTopics(group) {

@@ -126,7 +126,7 @@ func replaceFile(fsys vfs.FS, dir, name, temporary string, b []byte) error {
 	}
 	_, err = f.WriteAt(b, 0)
 	if err == nil {
-		err = nil
+		err = f.Sync()
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
