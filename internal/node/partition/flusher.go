@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/headrace/headrace/internal/base/kafka"
@@ -112,19 +113,25 @@ func (f *flusher) syncEach(ps []*Partition) {
 	wg.Wait()
 }
 
-func (f *flusher) syncOne(p *Partition) {
+// openLog is the partition's log, or nil. Flushing it needs no lock: a log that is closed meanwhile says so.
+func (p *Partition) openLog() *commitlog.Log {
 	p.role.RLock()
-	log := p.role.log
-	var err error
-	if log != nil {
-		_, err = log.Flush()
-	}
-	p.role.RUnlock()
-	if err != nil {
-		f.dir.fail(err)
+	defer p.role.RUnlock()
+	return p.role.log
+}
+
+func (f *flusher) syncOne(p *Partition) {
+	log := p.openLog()
+	if log == nil {
 		return
 	}
-	p.flushed()
+	_, err := log.Flush()
+	switch {
+	case err == nil:
+		p.flushed()
+	case !errors.Is(err, commitlog.ErrClosed):
+		f.dir.fail(err)
+	}
 }
 
 // syncAll notes where each log ends, syncs the file system, and then knows each to be durable up to there.
@@ -136,13 +143,10 @@ func (f *flusher) syncAll(ps []*Partition) {
 	}
 	marks := make([]mark, 0, len(ps))
 	for _, p := range ps {
-		p.role.RLock()
-		if log := p.role.log; log != nil {
-			if end, dirty := log.Dirty(); dirty {
-				marks = append(marks, mark{p, log, end})
-			}
+		if log := p.openLog(); log != nil {
+			end, _ := log.Dirty()
+			marks = append(marks, mark{p, log, end})
 		}
-		p.role.RUnlock()
 	}
 	if err := f.fs.SyncFS(f.dir.Path()); err != nil {
 		f.dir.fail(err)

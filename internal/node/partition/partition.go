@@ -88,6 +88,13 @@ func (p *Partition) open() error {
 	if err != nil {
 		return p.set.storageError(p.dir, fmt.Errorf("open %v: %w", p.tp, err))
 	}
+	// What was recovered may be in the page cache only. A log that began with a high watermark below its end would look
+	// shorter to clients than it was before.
+	if p.set.flushes(p) && log.Flushed() < log.End() {
+		if _, err := log.Flush(); err != nil {
+			return p.set.storageError(p.dir, fmt.Errorf("flush what was recovered of %v: %w", p.tp, err))
+		}
+	}
 	hw := min(max(p.dir.HighWatermark(p.tp), log.Start()), log.End())
 	p.role.log = log
 	p.highWatermark.Store(int64(hw))
@@ -97,9 +104,6 @@ func (p *Partition) open() error {
 		if err := p.lead(hw); err != nil {
 			return err
 		}
-	}
-	if log.Flushed() < log.End() {
-		p.dir.flusher.add(p) // recovered, but perhaps only from the page cache
 	}
 	return nil
 }

@@ -194,13 +194,7 @@ func (s *Set) flushIdle(d *dir) {
 		if s.flushes(p) {
 			continue
 		}
-		p.role.RLock()
-		dirty := false
-		if p.role.log != nil {
-			_, dirty = p.role.log.Dirty()
-		}
-		p.role.RUnlock()
-		if dirty {
+		if log := p.openLog(); log != nil && log.Flushed() < log.End() {
 			d.flusher.add(p)
 		}
 	}
