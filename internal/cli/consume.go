@@ -98,6 +98,9 @@ func (o *consumeOptions) check(cmd *cobra.Command) error {
 	return nil
 }
 
+// ends tells whether there is a place to stop at.
+func (o *consumeOptions) ends() bool { return !o.follow || o.toText != "" }
+
 func (c *command) runConsume(ctx context.Context, o *consumeOptions) error {
 	var plan readPlan
 	err := c.ask(ctx, func(ctx context.Context, client *kgo.Client) error {
@@ -108,7 +111,7 @@ func (c *command) runConsume(ctx context.Context, o *consumeOptions) error {
 	if err != nil {
 		return err
 	}
-	if !o.follow && plan.finished() && o.group == "" {
+	if o.ends() && plan.finished() && o.group == "" {
 		return nil
 	}
 	r := &run{o: o, plan: plan, out: bufio.NewWriterSize(c.env.Stdout, 64<<10), warn: func(text string) { fmt.Fprintln(c.env.Stderr, "headrace: "+text) }}
@@ -175,10 +178,10 @@ func (r *run) all(ctx context.Context) error {
 				return err
 			}
 		}
-		if !r.o.follow && r.finished() {
+		if r.o.ends() && r.finished() {
 			return nil
 		}
-		if r.count > before || r.o.follow {
+		if r.count > before || !r.o.ends() {
 			idle = time.Now()
 		} else if time.Since(idle) > idleBefore {
 			if done, err := r.stalled(ctx); done || err != nil {
@@ -352,10 +355,7 @@ func (p readPlan) step(rec *kgo.Record, o *consumeOptions) bool {
 		return o.follow // a partition that was added meanwhile
 	}
 	s.next, s.read = max(s.next, rec.Offset+1), true
-	if o.follow && o.to.kind != atOffset {
-		return true
-	}
-	return rec.Offset < s.limit
+	return !o.ends() || rec.Offset < s.limit
 }
 
 func (p readPlan) finished() bool {

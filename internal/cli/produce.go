@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	deliveryTimeout = 30 * time.Second // for one record with all its retries
+	deliveryTimeout = 30 * time.Second // without any acknowledgement
 	drainTimeout    = 5 * time.Second  // for what was read before Ctrl-C
 )
 
@@ -73,9 +73,10 @@ func (c *command) runProduce(cmd *cobra.Command, topic string, o *produceOptions
 	// Records that were read are still delivered after Ctrl-C, so they do not end with ctx.
 	delivery, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	p := &production{client: client, ctx: delivery}
+	p := newProduction(delivery, stop, client)
 	err = p.all(ctx, c.env.Stdin, o)
-	patience := deliveryTimeout + drainTimeout
+	defer p.timer.Stop()
+	patience := 24 * time.Hour // the timer of p is what ends it
 	if ctx.Err() != nil {
 		patience = drainTimeout
 	}
@@ -113,7 +114,7 @@ func (o *produceOptions) client(cmd *cobra.Command, topic string) ([]kgo.Opt, er
 	}
 	opts := []kgo.Opt{
 		kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codec), kgo.ProducerBatchMaxBytes(o.maxBytes),
-		kgo.RecordDeliveryTimeout(deliveryTimeout), kgo.AllowAutoTopicCreation(),
+		kgo.AllowAutoTopicCreation(),
 	}
 	switch o.acks {
 	case "all", "-1":
@@ -167,13 +168,45 @@ func (o *produceOptions) record(line []byte) (*kgo.Record, error) {
 // production is one run of produce. Callbacks of the client write what mu guards.
 type production struct {
 	client *kgo.Client
-	ctx    context.Context
+	ctx    context.Context // of the records; it ends when none is acknowledged for long
+	timer  *time.Timer
 
 	mu struct {
 		sync.Mutex
+		open    int // sent and not acknowledged
 		written int
 		err     error // the first
 	}
+}
+
+var errNoAcknowledgement = fmt.Errorf("no acknowledgement within %s", deliveryTimeout)
+
+// newProduction makes a production that gives up, by calling stop, when the cluster falls silent. (The client's own timeout counts
+// from a record's timestamp, which may lie in the past.)
+func newProduction(ctx context.Context, stop func(), client *kgo.Client) *production {
+	p := &production{client: client, ctx: ctx}
+	p.timer = time.AfterFunc(deliveryTimeout, func() {
+		p.mu.Lock()
+		silent := p.mu.open > 0
+		if silent && p.mu.err == nil {
+			p.mu.err = errNoAcknowledgement
+		}
+		p.mu.Unlock()
+		if silent {
+			stop()
+		}
+	})
+	return p
+}
+
+func (p *production) send(r *kgo.Record) {
+	p.mu.Lock()
+	p.mu.open++
+	if p.mu.open == 1 {
+		p.timer.Reset(deliveryTimeout)
+	}
+	p.mu.Unlock()
+	p.client.Produce(p.ctx, r, p.done)
 }
 
 // all hands every line to the client until the input ends, ctx is done or a record fails.
@@ -199,7 +232,7 @@ func (p *production) all(ctx context.Context, in io.Reader, o *produceOptions) e
 		if err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
-		p.client.Produce(p.ctx, r, p.done)
+		p.send(r)
 		if p.failure() != nil {
 			return nil
 		}
@@ -213,6 +246,8 @@ func (p *production) all(ctx context.Context, in io.Reader, o *produceOptions) e
 func (p *production) done(_ *kgo.Record, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.mu.open--
+	p.timer.Reset(deliveryTimeout)
 	if err == nil {
 		p.mu.written++
 	} else if p.mu.err == nil {
@@ -235,8 +270,6 @@ func produceError(topic string, err error) error {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &protocolError{fmt.Sprintf("cannot write to topic %s: it does not exist (create it with headrace topic create %s)", topic, topic), err}
-	case errors.Is(err, kgo.ErrRecordTimeout):
-		return fmt.Errorf("cannot write to topic %s: no acknowledgement within %s: %w", topic, deliveryTimeout, err)
 	}
 	return fmt.Errorf("cannot write to topic %s: %w", topic, explain(err, ""))
 }

@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func TestLinesComeBackAsTheyWereWritten(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	r := w.run("one\n\n  two \r\nlast without an end", "produce a")
+	if r.code != ExitOK || r.out != "" || r.err != "4 records written to a\n" {
+		t.Errorf("%+v", r)
+	}
+	w.want("", "consume a", "one\n\n  two \r\nlast without an end\n")
+	if r := w.run("x\n", "produce a --quiet"); r.err != "" {
+		t.Errorf("quiet: %q", r.err)
+	}
+}
+
+func TestKeysHeadersPartitionsAndNulls(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(3, "a"))
+	w.run("k1:v1\nno key\n:empty key\ngone:\n", "produce a -K : -p 2 -H h=1 -H empty= --empty-as-null")
+	w.want("", "consume a --print partition,key,headers,value --separator |",
+		"2|k1|h=1,empty=|v1\n2||h=1,empty=|no key\n2||h=1,empty=|empty key\n2|gone|h=1,empty=|\n")
+	out := w.run("", "consume a --format json").out
+	for i, want := range []string{
+		`"offset":0,"timestamp":"`, `"key":null,"value":"no key","headers":[{"key":"h","value":"1"},{"key":"empty","value":""}]}`,
+		`"key":"","value":"empty key"`, `"key":"gone","value":null`,
+	} {
+		if line := strings.Split(out, "\n")[i]; !strings.Contains(line, want) {
+			t.Errorf("line %d: %s\nhas no %s", i, line, want)
+		}
+	}
+	w.want("", "consume a -p 0,1", "")
+	w.run("v\n", "produce a --key fixed -p 0")
+	w.want("", "consume a -p 0 --print key,value", "fixed\tv\n")
+	w.refused(ExitFailed, "", "consume a -p 7", "topic a has no partition 7: it has 3, from 0 on")
+	w.refused(ExitFailed, "", "consume nowhere", "cannot read topic nowhere: it does not exist")
+}
+
+func TestJSONCopiesRecordsExactly(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a", "b"))
+	in := `{"topic":"x","partition":5,"offset":9,"timestamp":"2026-01-02T03:04:05.678Z","key":null,"value":"<&>\u2028","headers":[]}
+{"timestamp":1700000000000,"keyBase64":"/w==","valueBase64":"AP4=","headers":[{"key":"h","value":null},{"keyBase64":"/w==","valueBase64":"/w=="}]}
+{"value":""}
+`
+	if r := w.run(in, "produce a --format json"); r.code != ExitOK {
+		t.Fatalf("%+v", r)
+	}
+	first := w.run("", "consume a --format json").out
+	w.run(first, "produce b --format json")
+	second := strings.ReplaceAll(w.run("", "consume b --format json").out, `"topic":"b"`, `"topic":"a"`)
+	if first != second || strings.Count(first, "\n") != 3 {
+		t.Errorf("first\n%ssecond\n%s", first, second)
+	}
+	for _, part := range []string{`"timestamp":"2026-01-02T03:04:05.678Z","key":null,"value":"<&>\u2028","headers":[]}`,
+		`"timestamp":"2023-11-14T22:13:20.000Z","keyBase64":"/w==","valueBase64":"AP4=","headers":[{"key":"h","value":null},{"keyBase64":"/w==","valueBase64":"/w=="}]}`} {
+		if !strings.Contains(first, part) {
+			t.Errorf("%s\nhas no %s", first, part)
+		}
+	}
+	w.refused(ExitFailed, "{}\n{\"vaule\":1}\n", "produce a --format json", "line 2: not a record in JSON: json: unknown field \"vaule\"")
+	w.refused(ExitFailed, "{\"timestamp\":\"noon\"}\n", "produce a --format json", "line 1: timestamp: \"noon\" is neither")
+}
+
+func TestEveryCodecAndAcknowledgement(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	var want strings.Builder
+	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
+		for _, acks := range []string{"all", "1", "0"} {
+			fmt.Fprintf(&want, "%s %s\n", codec, acks)
+			if r := w.run(codec+" "+acks+"\n", "produce a -z "+codec+" --acks "+acks); r.code != ExitOK || r.err != "1 record written to a\n" {
+				t.Errorf("%s %s: %+v", codec, acks, r)
+			}
+		}
+	}
+	w.want("", "consume a", want.String())
+}
+
+func TestRangesOfOffsetsAndTimes(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	for i := range 10 { // one a batch: the fake cluster looks up times by batch
+		w.run(fmt.Sprintf(`{"value":"%d","timestamp":%d}`, i, 1000*(i+1)), "produce a --format json")
+	}
+	for line, want := range map[string]string{
+		"":                             "0123456789",
+		"--from 7":                     "789",
+		"--from -2":                    "89",
+		"--from -99 -n 3":              "012",
+		"--from start --to 3":          "012",
+		"--from 2 --to -5":             "234",
+		"--from @3000 --to @5500":      "234",
+		"--from @3001 -n 1":            "3",
+		"--from @1970-01-01T00:00:08Z": "789",
+		"--from @99999":                "",
+		"--from 99":                    "",
+		"--from 4 --to 4":              "",
+		"--from end --to end":          "",
+		"--from 8 --to 99":             "89",
+		"--from 6 --follow --to 9":     "678",
+		"--from -3 --follow -n 2":      "78",
+	} {
+		r := w.run("", "consume a "+line)
+		if got := strings.ReplaceAll(r.out, "\n", ""); r.code != ExitOK || got != want {
+			t.Errorf("consume a %s: exit %d %s\n got %s\nwant %s", line, r.code, r.err, got, want)
+		}
+	}
+}
+
+func TestFollowGoesOnUntilInterrupted(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	w.run("old\n", "produce a")
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &signalWriter{line: make(chan string, 10)}
+	code := make(chan int)
+	run := func(args ...string) {
+		env := Env{Stdin: strings.NewReader(""), Stdout: out, Stderr: io.Discard, Getenv: w.getenv}
+		code <- Run(ctx, args, env, Roles{})
+	}
+	go run("consume", "a", "--follow")
+	if got := <-out.line; got != "old\n" {
+		t.Errorf("first %q", got)
+	}
+	w.run("new\n", "produce a")
+	if got := <-out.line; got != "new\n" {
+		t.Errorf("then %q", got)
+	}
+	cancel()
+	if c := <-code; c != ExitOK {
+		t.Errorf("exit %d", c)
+	}
+}
+
+// signalWriter hands on what is written.
+type signalWriter struct{ line chan string }
+
+func (s *signalWriter) Write(p []byte) (int, error) {
+	s.line <- string(p)
+	return len(p), nil
+}
+
+// Ctrl-C while standard input is open: what was read is still written.
+func TestProduceDeliversWhatItReadBeforeAnInterrupt(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	ctx, cancel := context.WithCancel(t.Context())
+	in, feed := io.Pipe()
+	defer feed.Close()
+	var errs bytes.Buffer
+	code := make(chan int)
+	go func() {
+		env := Env{Stdin: in, Stdout: io.Discard, Stderr: &errs, Getenv: w.getenv}
+		code <- Run(ctx, []string{"produce", "a"}, env, Roles{})
+	}()
+	for i := range 100 {
+		if _, err := fmt.Fprintf(feed, "%d\n", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.want("", "consume a --follow -n 1", "0\n")
+	cancel()
+	if c := <-code; c != ExitInterrupted || !strings.Contains(errs.String(), "records written to a\nheadrace: interrupted\n") {
+		t.Errorf("exit %d, %q", c, errs.String())
+	}
+}
+
+func TestAGroupGoesOnWhereItStopped(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(2, "a"))
+	w.run("1\n2\n3\n", "produce a -p 0")
+	w.run("4\n", "produce a -p 1")
+	first := w.run("", "consume a --group g")
+	if len(strings.Fields(first.out)) != 4 || first.code != ExitOK {
+		t.Errorf("first: %+v", first)
+	}
+	w.want("", "consume a --group g", "")
+	w.run("5\n6\n", "produce a -p 1")
+	w.want("", "consume a --group g -n 1", "5\n")
+	w.want("", "consume a --group g", "6\n")
+	w.want("", "consume a --group other --from @9999999999999", "")
+}
+
+func TestRecordsThatCannotBeWrittenAreTold(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	r := w.run("short\n"+strings.Repeat("x", 2000)+"\n", "produce a --max-message-bytes 1024")
+	if r.code != ExitFailed || !strings.Contains(r.err, "headrace: line 2 is longer than --max-message-bytes 1024") || !strings.Contains(r.err, "1 record written to a") {
+		t.Errorf("%+v", r)
+	}
+	w.refused(ExitFailed, "x\n", "produce nowhere", "cannot write to topic nowhere: it does not exist (create it with headrace topic create nowhere)")
+}
+
+func FuzzParseJSONRecord(f *testing.F) {
+	f.Add([]byte(`{"key":"k","value":null,"timestamp":"2026-01-02T03:04:05.678Z","headers":[{"keyBase64":"/w==","value":"x"}]}`))
+	f.Add([]byte(`{"timestamp":1700000000000,"valueBase64":"AP4="}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		r, err := parseJSON(line)
+		if err != nil {
+			return
+		}
+		// What is printed is read back as the same record.
+		again, err := parseJSON(appendJSON(nil, r))
+		if err != nil {
+			if y := r.Timestamp.UTC().Year(); y < 0 || y > 9999 {
+				return // RFC 3339 has no such year
+			}
+			t.Fatalf("%s: %v", appendJSON(nil, r), err)
+		}
+		if !sameRecord(r, again) {
+			t.Fatalf("%s\n%s", appendJSON(nil, r), appendJSON(nil, again))
+		}
+	})
+}
+
+func sameRecord(a, b *kgo.Record) bool {
+	return string(appendJSON(nil, a)) == string(appendJSON(nil, b)) && (a.Value == nil) == (b.Value == nil) &&
+		a.Timestamp.Truncate(time.Millisecond).Equal(b.Timestamp.Truncate(time.Millisecond))
+}
