@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
 )
 
 // topicJSON is a topic as --output json prints it; list leaves out what only describe asks for.
@@ -77,7 +79,7 @@ func (c *command) printTopics(form string, topics []topicJSON) error {
 }
 
 func summary(d kadm.TopicDetail) topicJSON {
-	t := topicJSON{Name: d.Topic, ID: d.ID.String(), Internal: d.IsInternal, Partitions: len(d.Partitions)}
+	t := topicJSON{Name: d.Topic, ID: kafka.TopicID(d.ID).String(), Internal: d.IsInternal, Partitions: len(d.Partitions)}
 	for _, p := range d.Partitions {
 		t.ReplicationFactor = max(t.ReplicationFactor, len(p.Replicas))
 	}
