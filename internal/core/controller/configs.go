@@ -31,7 +31,7 @@ type configOp struct {
 	value *string
 }
 
-func (s *step) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest) (*kmsg.IncrementalAlterConfigsResponse, error) {
+func (s *step) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
 	asked := make([]alteration, len(req.Resources))
 	for i := range req.Resources {
 		r := &req.Resources[i]
@@ -42,17 +42,21 @@ func (s *step) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest)
 	}
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
 	for i, p := range s.alter(asked, req.ValidateOnly) {
-		r := kmsg.NewIncrementalAlterConfigsResponseResource()
-		r.ResourceType, r.ResourceName = req.Resources[i].ResourceType, req.Resources[i].ResourceName
-		if p != nil {
-			r.ErrorCode, r.ErrorMessage = p.Code.Code, p.message()
-		}
-		resp.Resources = append(resp.Resources, r)
+		resp.Resources = append(resp.Resources, incrementalAnswer(&req.Resources[i], p))
 	}
-	return resp, nil
+	return resp
 }
 
-func (s *step) alterConfigs(req *kmsg.AlterConfigsRequest) (*kmsg.AlterConfigsResponse, error) {
+func incrementalAnswer(asked *kmsg.IncrementalAlterConfigsRequestResource, p *Problem) kmsg.IncrementalAlterConfigsResponseResource {
+	r := kmsg.NewIncrementalAlterConfigsResponseResource()
+	r.ResourceType, r.ResourceName = asked.ResourceType, asked.ResourceName
+	if p != nil {
+		r.ErrorCode, r.ErrorMessage = p.Code.Code, p.message()
+	}
+	return r
+}
+
+func (s *step) alterConfigs(req *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
 	asked := make([]alteration, len(req.Resources))
 	for i := range req.Resources {
 		r := &req.Resources[i]
@@ -64,14 +68,18 @@ func (s *step) alterConfigs(req *kmsg.AlterConfigsRequest) (*kmsg.AlterConfigsRe
 	}
 	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
 	for i, p := range s.alter(asked, req.ValidateOnly) {
-		r := kmsg.NewAlterConfigsResponseResource()
-		r.ResourceType, r.ResourceName = req.Resources[i].ResourceType, req.Resources[i].ResourceName
-		if p != nil {
-			r.ErrorCode, r.ErrorMessage = p.Code.Code, p.message()
-		}
-		resp.Resources = append(resp.Resources, r)
+		resp.Resources = append(resp.Resources, legacyAnswer(&req.Resources[i], p))
 	}
-	return resp, nil
+	return resp
+}
+
+func legacyAnswer(asked *kmsg.AlterConfigsRequestResource, p *Problem) kmsg.AlterConfigsResponseResource {
+	r := kmsg.NewAlterConfigsResponseResource()
+	r.ResourceType, r.ResourceName = asked.ResourceType, asked.ResourceName
+	if p != nil {
+		r.ErrorCode, r.ErrorMessage = p.Code.Code, p.message()
+	}
+	return r
 }
 
 // alter answers each resource by itself: one that is refused changes nothing, and holds no other back.

@@ -91,9 +91,9 @@ func (c *Controller) Step(now time.Time, rnd *rand.Rand, img *metadata.Image, re
 	case *kmsg.CreatePartitionsRequest:
 		reply, err = s.createPartitions(req)
 	case *kmsg.IncrementalAlterConfigsRequest:
-		reply, err = s.incrementalAlterConfigs(req)
+		reply, err = s.incrementalAlterConfigs(req), nil
 	case *kmsg.AlterConfigsRequest:
-		reply, err = s.alterConfigs(req)
+		reply, err = s.alterConfigs(req), nil
 	case RegisterNode:
 		reply, err = s.registerNode(req)
 	case FenceNode:
@@ -110,6 +110,9 @@ func (c *Controller) Step(now time.Time, rnd *rand.Rand, img *metadata.Image, re
 	_, client := req.(kmsg.Request)
 	if err == nil && client && len(s.records) > MaxRecords {
 		err = problem(kerr.PolicyViolation, "Unable to perform excessively large batch operation.")
+	}
+	if p, ok := err.(*Problem); ok && client {
+		return Output{Reply: refuseWhole(req, p)}
 	}
 	if err != nil {
 		return Output{Err: err}
