@@ -151,6 +151,7 @@ func (l *Log) addProducer(s *segment.Segment, h batch.Header, m producers.Marker
 	if !ok || !done.Aborted {
 		return nil
 	}
+	l.dirChanged() // it may be the file's first
 	err := s.AddAborted(segment.AbortedTxn{ProducerID: done.ProducerID, First: done.First, Last: done.Last, Stable: stable})
 	if err != nil {
 		return fmt.Errorf("transaction index at offset %d: %w", h.BaseOffset, err)

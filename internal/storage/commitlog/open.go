@@ -210,11 +210,12 @@ func (l *Log) loadTail() error {
 	if err != nil {
 		return err
 	}
-	if found.Truncated > 0 {
-		l.mu.changed = true
-		l.log.Warn("log does not end with a whole batch, though it was stopped cleanly", "dir", l.dir, "cut", found.Truncated, "err", found.Reason)
+	if found.Beyond == 0 {
+		return nil
 	}
-	return nil
+	l.mu.changed = true
+	l.log.Warn("log does not end with a whole batch, though it was stopped cleanly", "dir", l.dir, "cut", found.Beyond, "err", found.Reason)
+	return l.active().Trim()
 }
 
 // recover checks the segments from the one that holds the recovery point on. Where one was cut short, or does not reach
@@ -222,6 +223,7 @@ func (l *Log) loadTail() error {
 // the same, so those of compacted topics are kept.
 func (l *Log) recover(o OpenOptions) error {
 	l.dirChanged()
+	l.mu.epochs.TruncateFromEnd(o.RecoveryPoint) // what began later is learned from the records again
 	for i := l.floor(o.RecoveryPoint); i < len(l.mu.segments); i++ {
 		s := l.mu.segments[i]
 		next := s.Next()
@@ -230,18 +232,16 @@ func (l *Log) recover(o OpenOptions) error {
 			return err
 		}
 		last := i+1 == len(l.mu.segments)
-		if found.Truncated > 0 {
-			l.log.Warn("log cut off after its last right batch", "dir", l.dir, "end", s.Next(), "cut", found.Truncated,
+		if found.Beyond > 0 || !last && s.Next() != next && !o.Config.Compact {
+			l.log.Warn("log cut off after its last right batch", "dir", l.dir, "end", s.Next(), "cut", found.Beyond,
 				"point", o.RecoveryPoint, "err", found.Reason)
-		}
-		if s.Next() < o.RecoveryPoint && (last || found.Truncated > 0) {
-			l.log.Error("flushed records are missing", "dir", l.dir, "end", s.Next(), "point", o.RecoveryPoint)
+			return l.cutAfter(i, o.RecoveryPoint)
 		}
 		if last {
+			if s.Next() < o.RecoveryPoint {
+				l.log.Error("flushed records are missing", "dir", l.dir, "end", s.Next(), "point", o.RecoveryPoint)
+			}
 			return nil
-		}
-		if found.Truncated > 0 || s.Next() != next && !o.Config.Compact {
-			return l.cutAfter(i)
 		}
 		s.SetNext(next)
 		if err := s.Seal(); err != nil {
@@ -254,14 +254,18 @@ func (l *Log) recover(o OpenOptions) error {
 
 // recovered sees each batch that recovery checked: its epoch may be missing in the checkpoint.
 func (l *Log) recovered(h batch.Header, _ []byte) error {
-	if h.LeaderEpoch > l.mu.epochs.LatestEpoch() {
+	if h.LeaderEpoch != l.mu.epochs.LatestEpoch() {
 		l.assignEpoch(h.LeaderEpoch, h.BaseOffset)
 	}
 	return nil
 }
 
-// cutAfter removes the segments after the i-th, the last first.
-func (l *Log) cutAfter(i int) error {
+// cutAfter ends the log with the right batches of the i-th segment. Later segments go first, each durably before the one
+// before it, so that a crash meanwhile leaves no gap that looks like compaction's.
+func (l *Log) cutAfter(i int, point kafka.Offset) error {
+	if end := l.mu.segments[i].Next(); end < point {
+		l.log.Error("flushed records are missing", "dir", l.dir, "end", end, "point", point)
+	}
 	for len(l.mu.segments) > i+1 {
 		s := l.active()
 		l.log.Warn("segment beyond the recovered end removed", "dir", l.dir, "base", s.Base(), "bytes", s.Size())
@@ -269,9 +273,12 @@ func (l *Log) cutAfter(i int) error {
 			return err
 		}
 		l.mu.snapshots.offsets = slices.DeleteFunc(l.mu.snapshots.offsets, func(o kafka.Offset) bool { return o == s.Base() })
+		if err := l.fs.SyncDir(l.dir); err != nil {
+			return err
+		}
 		l.mu.segments = l.mu.segments[:len(l.mu.segments)-1]
 	}
-	return nil
+	return l.active().Trim()
 }
 
 // readEpochs reads the checkpoint. missing says that there is none that can be used.

@@ -144,8 +144,8 @@ func (l *Log) deleteSegments(now time.Time, n int) (int, error) {
 	return n, l.removeSegments(0, n, now.Add(l.mu.config.FileDeleteDelay))
 }
 
-// removeSegments takes segments out of the log and their files out of the way, the last first if it is the end that goes:
-// at no moment may there be a gap.
+// removeSegments takes segments out of the log and their files out of the way, the last first if it is the end that goes,
+// and each durably before the next: a power cut may not leave a gap, as recovery would take the log to end there.
 func (l *Log) removeSegments(from, to int, due time.Time) error {
 	gone := slices.Clone(l.mu.segments[from:to])
 	l.mu.segments = slices.Delete(l.mu.segments, from, to)
@@ -156,9 +156,21 @@ func (l *Log) removeSegments(from, to int, due time.Time) error {
 		slices.Reverse(gone)
 	}
 	l.dirChanged()
-	for _, s := range gone {
+	if err := l.putAwayAll(gone, due); err != nil {
+		return l.fail(fmt.Errorf("delete segments: %w", err))
+	}
+	return nil
+}
+
+func (l *Log) putAwayAll(gone []*segment.Segment, due time.Time) error {
+	for i, s := range gone {
+		if i > 0 {
+			if err := l.fs.SyncDir(l.dir); err != nil {
+				return err
+			}
+		}
 		if err := l.putAway(s, due); err != nil {
-			return l.fail(fmt.Errorf("delete the segment at offset %d: %w", s.Base(), err))
+			return err
 		}
 	}
 	return nil

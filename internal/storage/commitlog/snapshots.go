@@ -125,11 +125,11 @@ func (l *Log) loadProducers(now time.Time, point kafka.Offset, clean bool) error
 		}
 		from = l.mu.segments[0].Base()
 	}
-	if from >= l.End() {
+	if from >= l.End() && clean {
 		return nil
 	}
-	for _, s := range l.mu.segments[l.floor(from):] {
-		if err := s.TruncateTxns(from); err != nil {
+	for _, s := range l.mu.segments[l.floor(min(from, l.End())):] {
+		if err := s.TruncateTxns(min(from, l.End())); err != nil {
 			return err
 		}
 	}
@@ -144,6 +144,7 @@ func (l *Log) loadProducers(now time.Time, point kafka.Offset, clean bool) error
 // loadSnapshot tries the snapshots from the newest on. One that is damaged is removed.
 func (l *Log) loadSnapshot(now time.Time, point kafka.Offset) (kafka.Offset, bool) {
 	s := &l.mu.snapshots
+	point = max(point, l.mu.segments[0].Base()) // what retention deleted was flushed
 	for i := len(s.offsets) - 1; i >= 0; i-- {
 		o := s.offsets[i]
 		if o > point {

@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
@@ -105,16 +106,19 @@ func (l *Log) restart(o kafka.Offset) error {
 	if err := l.dropSnapshots(0); err != nil {
 		return err
 	}
-	for i := len(l.mu.segments) - 1; i >= 0; i-- {
-		if err := l.putAway(l.mu.segments[i], time.Time{}); err != nil {
-			return err
-		}
+	gone := slices.Clone(l.mu.segments)
+	slices.Reverse(gone)
+	if err := l.putAwayAll(gone, time.Time{}); err != nil {
+		return err
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {
 		return err
 	}
 	s, err := segment.Create(l.fs, l.dir, o, now, l.jitter())
 	if err != nil {
+		return err
+	}
+	if err := l.fs.SyncDir(l.dir); err != nil {
 		return err
 	}
 	l.mu.segments, l.mu.recent, l.mu.unflushed = []*segment.Segment{s}, nil, nil

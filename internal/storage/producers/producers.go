@@ -259,7 +259,8 @@ func (t *Table) Complete(from *Table) {
 			continue
 		}
 		mine, _ := e.last()
-		if theirs, _ := f.last(); theirs == mine {
+		// A snapshot has the producer's last timestamp in the place of the batch's: a marker may have moved it.
+		if theirs, _ := f.last(); theirs.LastOffset == mine.LastOffset && theirs.LastSequence == mine.LastSequence {
 			e.ring, e.count, e.next = f.ring, f.count, f.next
 		}
 	}

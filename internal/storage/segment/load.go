@@ -21,9 +21,9 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // Found is what Tail and Recover saw.
 type Found struct {
-	Scanned   int64 // bytes gone through
-	Truncated int64 // bytes cut off the end
-	Reason    error // why they were
+	Scanned int64 // bytes gone through
+	Beyond  int64 // bytes beyond the last right batch, for Trim
+	Reason  error // why they are not a batch
 }
 
 // load learns the indexes of a segment that is not the last, from their sizes and last entries. Indexes that cannot be
@@ -101,7 +101,7 @@ func (s *Segment) lastEntry(suffix string, width int) (e []byte, n int, err erro
 }
 
 // Tail loads the last segment after a clean stop: it reads from the last index entry to the end, to learn the next
-// offset. An end that is no whole batch is cut off.
+// offset.
 func (s *Segment) Tail(interval int) (Found, error) {
 	if err := s.open(); err != nil {
 		return Found{}, err
@@ -198,15 +198,16 @@ func (s *Segment) scan(c scan) (Found, error) {
 			return Found{}, errors.Join(fmt.Errorf("%s at byte %d, with a batch at %d: %w: %w", s.files.Log.Name(), pos, later, ErrDamaged, reason), err)
 		}
 	}
-	found := Found{Scanned: fileSize - c.pos, Truncated: fileSize - pos, Reason: reason}
 	s.size, s.next = pos, end
-	if found.Truncated == 0 {
-		return found, nil
+	return Found{Scanned: fileSize - c.pos, Beyond: fileSize - pos, Reason: reason}, nil
+}
+
+// Trim cuts off, durably, what the file holds beyond the last right batch.
+func (s *Segment) Trim() error {
+	if err := s.files.Log.Truncate(s.size); err != nil {
+		return err
 	}
-	if err := s.files.Log.Truncate(pos); err != nil {
-		return found, err
-	}
-	return found, s.files.Log.Sync()
+	return s.files.Log.Sync()
 }
 
 // restart drops what the index files hold beyond the entries to keep.
@@ -247,7 +248,8 @@ func (s *Segment) scanBatches(c scan, w *walker) (pos int64, next kafka.Offset, 
 			}
 		}
 		if err != nil {
-			if !errors.Is(err, kerr.CorruptMessage) {
+			torn := errors.Is(err, batch.ErrOldMagic) && next >= c.checkFrom // a header of which a part is zeros
+			if !errors.Is(err, kerr.CorruptMessage) && !torn {
 				return pos, next, nil, err // an error of reading, or an old format
 			}
 			return pos, next, err, nil

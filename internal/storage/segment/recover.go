@@ -162,13 +162,10 @@ func (s *Segment) TruncateTo(o kafka.Offset, interval int) (kafka.Offset, error)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.files.Log.Truncate(pos); err != nil {
-		return 0, err
-	}
-	if err := s.files.Log.Sync(); err != nil {
-		return 0, err
-	}
 	s.size = pos
+	if err := s.Trim(); err != nil {
+		return 0, err
+	}
 	if err := s.TruncateTxns(o); err != nil {
 		return 0, err
 	}

@@ -83,6 +83,9 @@ func (s *Segment) Aborted() ([]AbortedTxn, error) {
 		return nil, err
 	}
 	txns, err := DecodeAborted(b)
+	if len(txns) > 0 && txns[0].Last < s.base { // entries grow, so the first alone can lie before the segment: zeros
+		txns, err = txns[:0], fmt.Errorf("first entry ends before the segment: %w", kerr.CorruptMessage)
+	}
 	if err != nil {
 		return txns, fmt.Errorf("%s: %w", f.Name(), err)
 	}
