@@ -78,7 +78,7 @@ func (s *Shard) committedGroup(id string) *group {
 }
 
 // groupType is what ListGroups calls the groups of this machine.
-const groupType = "Classic"
+const groupType = "classic"
 
 func (t *turn) listGroups(r Request, req *kmsg.ListGroupsRequest) {
 	resp := kmsg.NewPtrListGroupsResponse()

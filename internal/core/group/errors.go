@@ -32,7 +32,7 @@ func ErrorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 	switch req := req.(type) {
 	case *kmsg.JoinGroupRequest:
-		return joinError(req.MemberID, err)
+		return joinError("", err)
 	case *kmsg.SyncGroupRequest:
 		resp := kmsg.NewPtrSyncGroupResponse()
 		resp.ErrorCode = code(err)

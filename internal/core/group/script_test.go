@@ -140,7 +140,7 @@ func (a args) instance() *string {
 // run runs one command. All take g= (the group, "g") and v= (the version, the newest) where they make sense.
 //
 //	join client [id=] [inst=] [proto=name:topic,topic ...] [type=] [session=] [rebalance=]
-//	sync id gen [inst=] [assign=member:bytes ...] [proto=]    beat id gen [inst=]    leave id|+instance ...
+//	sync id gen [inst=] [assign=member:bytes ...] [type=] [proto=|none]    beat id gen [inst=]    leave id|+instance ...
 //	commit topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [retention=] [epoch=]
 //	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
 //	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
@@ -212,8 +212,8 @@ func (w *world) parseRequest(command string, a args) kmsg.Request {
 		req.Group, req.MemberID, req.InstanceID = group, a.plain[0], a.instance()
 		gen, _ := strconv.Atoi(a.plain[1])
 		req.Generation = int32(gen)
-		if p, ok := a.named["proto"]; ok {
-			req.Protocol = &p
+		if a.text("proto", "") != "none" {
+			req.ProtocolType, req.Protocol = kmsg.StringPtr(a.text("type", consumerProtocol)), kmsg.StringPtr(a.text("proto", "range"))
 		}
 		for _, part := range strings.Fields(a.text("assign", "")) {
 			member, data, _ := strings.Cut(part, ":")

@@ -20,6 +20,7 @@ type simClient struct {
 	name, instance, id string
 	group              string
 	generation         int32
+	protocol           string
 	joined, stable     bool // it has its generation; it has its assignment
 	members            []string
 	ticket             uint64 // 0 when it waits for nothing
@@ -144,6 +145,7 @@ func (s *sim) goOn(c *simClient) {
 		y := kmsg.NewPtrSyncGroupRequest()
 		y.Version = 5
 		y.Group, y.MemberID, y.Generation = c.group, c.id, c.generation
+		y.ProtocolType, y.Protocol = kmsg.StringPtr(consumerProtocol), &c.protocol
 		for _, id := range c.members {
 			y.GroupAssignment = append(y.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{
 				MemberID: id, MemberAssignment: fmt.Appendf(nil, "%s/%d/%s", c.group, c.generation, id),
@@ -282,6 +284,7 @@ func (s *sim) joined(c *simClient, resp *kmsg.JoinGroupResponse) {
 		return
 	}
 	c.joined, c.stable, c.id, c.generation, c.members = true, false, resp.MemberID, resp.Generation, nil
+	c.protocol = deref(resp.Protocol)
 	if resp.Generation < s.highest[c.group] {
 		s.t.Errorf("group %s went back from generation %d to %d", c.group, s.highest[c.group], resp.Generation)
 	}

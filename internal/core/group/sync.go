@@ -8,10 +8,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// SyncGroup, versions 0 to 5. v3 brings static members; v5 names the protocol, which must be the group's.
+// SyncGroup, versions 0 to 5. v3 brings static members; v5 must name the protocol, and it must be the group's.
+
+const syncNamesProtocol = 5
 
 func (t *turn) syncGroup(r Request, req *kmsg.SyncGroupRequest) {
-	g, err := t.s.checkSync(req)
+	g, err := t.s.checkSync(r, req)
 	if err != nil {
 		t.fail(r, err)
 		return
@@ -33,7 +35,10 @@ func (t *turn) syncGroup(r Request, req *kmsg.SyncGroupRequest) {
 	}
 }
 
-func (s *Shard) checkSync(req *kmsg.SyncGroupRequest) (*group, error) {
+func (s *Shard) checkSync(r Request, req *kmsg.SyncGroupRequest) (*group, error) {
+	if r.Version >= syncNamesProtocol && (req.ProtocolType == nil || req.Protocol == nil) {
+		return nil, kerr.InconsistentGroupProtocol
+	}
 	if err := checkGroupID(req.Group, false); err != nil {
 		return nil, err
 	}
@@ -53,7 +58,7 @@ func (s *Shard) checkSync(req *kmsg.SyncGroupRequest) (*group, error) {
 	return g, nil
 }
 
-// differs compares a name that clients before v5 do not send with the group's.
+// differs compares a name, which clients before v5 do not send, with the group's.
 func differs(sent *string, have string) bool { return sent != nil && have != "" && *sent != have }
 
 // assignment is the write of what the leader assigned. Until it is committed the group completes its rebalance; the

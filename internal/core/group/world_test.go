@@ -40,7 +40,7 @@ type waitingStep struct {
 func newWorld(seed uint64) *world {
 	cfg := DefaultConfig(rand.New(rand.NewPCG(seed, 7)))
 	w := &world{cfg: cfg, s: New(cfg), now: time.UnixMilli(1_000_000), timers: map[TimerID]time.Time{}, uuids: map[string]string{}}
-	w.onReply = func(ticket uint64, resp kmsg.Response) { w.printf("#%d %s", ticket, w.show(resp)) }
+	w.onReply = func(ticket uint64, resp kmsg.Response) { w.printf("#%d %s", ticket, w.show(asSent(resp))) }
 	return w
 }
 
@@ -51,7 +51,7 @@ func (w *world) printf(format string, args ...any) {
 // request steps on req and returns its ticket.
 func (w *world) request(client string, req kmsg.Request) uint64 {
 	w.tickets++
-	w.step(Request{Ticket: w.tickets, ClientID: client, ClientHost: "/" + client, Version: req.GetVersion(), Req: req})
+	w.step(Request{Ticket: w.tickets, ClientID: client, ClientHost: "/host", Version: req.GetVersion(), Req: req})
 	return w.tickets
 }
 
@@ -198,6 +198,16 @@ func (w *world) long(s string) string {
 	return shortPattern.ReplaceAllStringFunc(s, func(name string) string { return w.uuids[name] })
 }
 
+// asSent is resp as a client reads it: without what its version has no field for.
+func asSent(resp kmsg.Response) kmsg.Response {
+	read := resp.RequestKind().ResponseKind()
+	read.SetVersion(resp.GetVersion())
+	if err := read.ReadFrom(resp.AppendTo(nil)); err != nil {
+		panic(err)
+	}
+	return read
+}
+
 func errName(code int16) string {
 	if err := kerr.TypedErrorForCode(code); err != nil {
 		return err.Message
@@ -285,12 +295,14 @@ func showFetched(resp *kmsg.OffsetFetchResponse) string {
 				parts = append(parts, fmt.Sprintf("%s-%d=%d/%d%q:%s", t.Topic, p.Partition, p.Offset, p.LeaderEpoch, deref(p.Metadata), errName(p.ErrorCode)))
 			}
 		}
+		slices.Sort(parts[1:])
 		return strings.Join(parts, " ")
 	}
 	parts := []string{errName(resp.Groups[0].ErrorCode)}
 	for _, t := range resp.Groups[0].Topics {
 		parts = append(parts, showTopic(t))
 	}
+	slices.Sort(parts[1:])
 	return strings.Join(parts, " ")
 }
 
