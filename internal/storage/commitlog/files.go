@@ -70,7 +70,8 @@ func replaceFile(fsys vfs.FS, name string, b []byte) error {
 	return fsys.Rename(tmp, name)
 }
 
-// checkTopicID reads partition.metadata, compares it with want, and writes it if there is none.
+// checkTopicID reads partition.metadata, compares it with want, and writes it if there is none; it is durable after a
+// SyncDir.
 func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, error) {
 	name := filepath.Join(dir, metadataName)
 	b, err := readFile(fsys, name)
@@ -95,10 +96,7 @@ func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, e
 
 func writeTopicID(fsys vfs.FS, dir string, id kafka.TopicID) error {
 	b := fmt.Appendf(nil, "version: 0\ntopic_id: %s", id)
-	if err := replaceFile(fsys, filepath.Join(dir, metadataName), b); err != nil {
-		return err
-	}
-	return fsys.SyncDir(dir)
+	return replaceFile(fsys, filepath.Join(dir, metadataName), b)
 }
 
 // parseMetadata reads partition.metadata: the lines "version: 0" and "topic_id: <base64url>".

@@ -85,7 +85,11 @@ func (l *Log) create(now time.Time, start kafka.Offset) error {
 	}
 	l.mu.epochs.Clear()
 	l.mu.epochsDirty = true
-	return l.dropSnapshots(0)
+	if err := l.dropSnapshots(0); err != nil {
+		return err
+	}
+	// From here on the folder always has its first segment: what is missing before it was deleted, not lost.
+	return l.fs.SyncDir(l.dir)
 }
 
 // list finds the segments and snapshots, after it has finished or undone what was going on with other files.

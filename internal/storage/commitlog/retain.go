@@ -163,12 +163,7 @@ func (l *Log) removeSegments(from, to int, due time.Time) error {
 }
 
 func (l *Log) putAwayAll(gone []*segment.Segment, due time.Time) error {
-	for i, s := range gone {
-		if i > 0 {
-			if err := l.fs.SyncDir(l.dir); err != nil {
-				return err
-			}
-		}
+	for _, s := range gone {
 		if err := l.putAway(s, due); err != nil {
 			return err
 		}

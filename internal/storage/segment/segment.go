@@ -290,7 +290,8 @@ func suffixes() []string {
 }
 
 // MarkDeleted renames the files out of the way, the producer snapshot at the segment's base among them, and returns the
-// new names. Views stay usable.
+// new names. The log goes first, durably: it must not be back after a power cut without the others, nor between segments
+// deleted later. Views stay usable.
 func (s *Segment) MarkDeleted() (names []string, err error) {
 	for _, suffix := range suffixes() {
 		old := s.path(suffix)
@@ -301,6 +302,12 @@ func (s *Segment) MarkDeleted() (names []string, err error) {
 			return names, err
 		}
 		names = append(names, old+DeletedSuffix)
+		if suffix != LogSuffix {
+			continue
+		}
+		if err := s.fs.SyncDir(s.dir); err != nil {
+			return names, err
+		}
 	}
 	s.Idle()
 	return names, nil
