@@ -18,7 +18,6 @@ import (
 type world struct {
 	t    *testing.T
 	at   string
-	env  map[string]string
 	dial func(context.Context, string, string) (net.Conn, error)
 }
 

@@ -140,7 +140,7 @@ var legacyTuning = []legacy{
 		words("num.network.threads num.io.threads background.threads queued.max.requests group.coordinator.threads group.coordinator.background.threads"),
 		words("group.coordinator.append.linger.ms group.coordinator.cached.buffer.max.bytes offsets.commit.timeout.ms offsets.load.buffer.size offsets.topic.compression.codec"),
 		words("delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests producer.purgatory.purge.interval.requests"),
-		words("log.initial.task.delay.ms log.dir.failure.timeout.ms producer.id.expiration.check.interval.ms server.max.startup.time.ms"),
+		words("log.initial.task.delay.ms log.dir.failure.timeout.ms producer.id.expiration.check.interval.ms log.flush.start.offset.checkpoint.interval.ms server.max.startup.time.ms"),
 		words("controller.performance.always.log.threshold.ms controller.performance.sample.period.ms"),
 		below("metadata.", "log.max.snapshot.interval.ms log.segment.bytes log.segment.ms max.idle.interval.ms max.retention.bytes max.retention.ms")),
 		why: "it tunes a part of Apache Kafka that Headrace builds otherwise"},

@@ -66,8 +66,7 @@ type TopicDefaults struct {
 // UpkeepConfig is the rhythm of what is done to logs in the background.
 type UpkeepConfig struct {
 	RetentionCheck          time.Duration
-	RecoveryPointCheckpoint time.Duration
-	LogStartCheckpoint      time.Duration
+	RecoveryPointCheckpoint time.Duration // of the start offsets too
 	HighWatermarkCheckpoint time.Duration
 	RecoveryThreads         int // a directory
 	ProducerIDExpiration    time.Duration
@@ -105,8 +104,8 @@ func NewNode(l Layers) (Node, error) {
 		},
 		Upkeep: UpkeepConfig{
 			RetentionCheck: r.ms("log.retention.check.interval.ms"), RecoveryPointCheckpoint: r.ms("log.flush.offset.checkpoint.interval.ms"),
-			LogStartCheckpoint: r.ms("log.flush.start.offset.checkpoint.interval.ms"), HighWatermarkCheckpoint: r.ms("replica.high.watermark.checkpoint.interval.ms"),
-			RecoveryThreads: int(r.num("num.recovery.threads.per.data.dir")), ProducerIDExpiration: r.ms("producer.id.expiration.ms"),
+			HighWatermarkCheckpoint: r.ms("replica.high.watermark.checkpoint.interval.ms"),
+			RecoveryThreads:         int(r.num("num.recovery.threads.per.data.dir")), ProducerIDExpiration: r.ms("producer.id.expiration.ms"),
 		},
 		Groups: GroupsConfig{
 			OffsetsPartitions: int32(r.num("offsets.topic.num.partitions")), OffsetsReplication: int16(r.num("offsets.topic.replication.factor")),
