@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-//go:generate go test -run TestCompatibilityPageIsCurrent . -update
+//go:generate go test -run TestShapesAreThoseOfKmsg|TestCompatibilityPageIsCurrent . -update
 
 // Compatibility is the page docs/compatibility.md: what is served, as the table says it.
 func Compatibility() string {

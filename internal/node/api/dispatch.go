@@ -24,6 +24,7 @@ func (s *Server) operations() map[opKey]transport.Op {
 		}
 	}
 	unknown := operation(Entry{Key: kmsg.ApiVersions, Handle: s.apiVersionsUnknown}, maxApiVersions)
+	unknown.Weight = nil
 	unknown.Decode = func(int16, []byte) (kmsg.Request, error) { return kmsg.NewPtrApiVersionsRequest(), nil }
 	ops[opKey{int16(kmsg.ApiVersions), maxApiVersions + 1}] = unknown
 	return ops
@@ -35,7 +36,7 @@ func operation(e Entry, version int16) transport.Op {
 	op := transport.Op{
 		Flexible:   probe.IsFlexible(),
 		PlainReply: e.Key == kmsg.ApiVersions,
-		Weight:     e.Weight,
+		Weight:     weigher(int16(e.Key)),
 		Decode:     decoder(e.Key),
 		Begin:      e.Begin,
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -28,10 +27,9 @@ const adminClient = "__admin_client"
 
 // zstdFrom is the first version of Produce whose clients know zstd, hintsFrom the first that takes leader hints (KIP-951).
 const (
-	zstdFrom          = 7
-	produceHintsFrom  = 10
-	produceTopicIDs   = 13
-	maxProduceEntries = 1 << 17
+	zstdFrom         = 7
+	produceHintsFrom = 10
+	produceTopicIDs  = 13
 )
 
 // produced is a Produce request whose batches are appended, and may still have to be flushed and replicated.
@@ -262,95 +260,4 @@ func (p *produced) answer() Response {
 		}
 	}
 	return nil
-}
-
-// produceWeight walks the arrays of a Produce body without decoding, and refuses one that would take much more memory
-// decoded than it has bytes. An honest entry is a batch of at least 61 bytes, and so larger than what it decodes to.
-func produceWeight(version int16, body []byte) (int64, error) {
-	w := bodyWalk{r: kbin.Reader{Src: body}, flexible: version >= 9}
-	w.string()  // transactional id
-	w.r.Int16() // acks
-	w.r.Int32() // timeout
-	entries := w.array()
-	topics := entries
-	for range topics {
-		if version >= produceTopicIDs {
-			w.r.Span(16)
-		} else {
-			w.string()
-		}
-		n := w.array()
-		entries += n
-		if entries > maxProduceEntries {
-			return 0, fmt.Errorf("more than %d topics and partitions", maxProduceEntries)
-		}
-		for range n {
-			w.r.Int32()
-			w.bytes()
-			w.tags()
-		}
-		w.tags()
-		if !w.r.Ok() {
-			return 0, kbin.ErrNotEnoughData
-		}
-	}
-	const entrySize, spare = 120, 64 << 10
-	weight := int64(entries) * entrySize
-	if weight > int64(2*len(body)+spare) {
-		return 0, fmt.Errorf("%d topics and partitions in %d bytes", entries, len(body))
-	}
-	return weight, nil
-}
-
-// bodyWalk skips over the fields of a request.
-type bodyWalk struct {
-	r        kbin.Reader
-	flexible bool
-}
-
-func (w *bodyWalk) array() int {
-	n := int64(0)
-	if w.flexible {
-		n = int64(w.r.Uvarint()) - 1
-	} else {
-		n = int64(w.r.Int32())
-	}
-	if n > int64(len(w.r.Src)) || !w.r.Ok() {
-		w.r.Src = nil
-		w.r.Int8() // an array longer than what is left: the reader remembers the failure
-		return 0
-	}
-	return int(max(n, 0))
-}
-
-func (w *bodyWalk) string() {
-	if w.flexible {
-		w.skip(int64(w.r.Uvarint()) - 1)
-		return
-	}
-	w.skip(int64(w.r.Int16()))
-}
-
-func (w *bodyWalk) bytes() {
-	if w.flexible {
-		w.skip(int64(w.r.Uvarint()) - 1)
-		return
-	}
-	w.skip(int64(w.r.Int32()))
-}
-
-func (w *bodyWalk) skip(n int64) {
-	if n > 0 {
-		w.r.Span(int(n))
-	}
-}
-
-func (w *bodyWalk) tags() {
-	if !w.flexible {
-		return
-	}
-	for n := w.r.Uvarint(); n > 0 && w.r.Ok(); n-- {
-		w.r.Uvarint()
-		w.skip(int64(w.r.Uvarint()))
-	}
 }

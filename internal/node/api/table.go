@@ -26,8 +26,6 @@ type Entry struct {
 	// Handle answers; or Begin and what it returns do (Produce alone, see transport.Op).
 	Handle Handler
 	Begin  func(ctx context.Context, c *Call) transport.Pending
-	// Weight bounds the memory of decoding (see transport.Op).
-	Weight func(version int16, body []byte) (int64, error)
 	// Note says what of the API is not there, or differs, in a few words for docs/compatibility.md.
 	Note string
 }
@@ -47,7 +45,7 @@ func (s *Server) table() []Entry {
 // dataTable lists the APIs of the data path.
 func (s *Server) dataTable() []Entry {
 	return []Entry{
-		{Key: kmsg.Produce, Min: 3, Max: 13, AdvertiseMin: 0, Begin: s.beginProduce, Weight: produceWeight,
+		{Key: kmsg.Produce, Min: 3, Max: 13, AdvertiseMin: 0, Begin: s.beginProduce,
 			Note: "no transactions; advertised from 0 for librdkafka's sake"},
 		{Key: kmsg.Fetch, Min: 4, Max: 18, Handle: on(s.fetch), Note: "consumers only; no preferred read replica"},
 		{Key: kmsg.ListOffsets, Min: 1, Max: 11, Handle: on(s.listOffsets)},

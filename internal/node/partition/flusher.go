@@ -21,8 +21,8 @@ const (
 )
 
 const (
-	// syncfsFrom is from where on one syncfs costs less than an fdatasync a partition.
-	syncfsFrom = 8
+	// syncfsFrom is from where on one syncfs costs less than an fdatasync a partition, in time and, by half, in CPU.
+	syncfsFrom = 5
 	// flushAtOnce bounds the goroutines of one round; the disk orders them anyhow.
 	flushAtOnce = 8
 )

@@ -198,6 +198,21 @@ func (h *Hold) Arrived() {
 	delete(h.b.reading, h)
 }
 
+// Shrink gives back what is held beyond n.
+func (h *Hold) Shrink(n int64) {
+	h.b.mu.Lock()
+	defer h.b.mu.Unlock()
+	if n >= h.size {
+		return
+	}
+	h.b.total.used -= h.size - n
+	if h.large {
+		h.b.large.used -= h.size - n
+	}
+	h.size = n
+	h.b.grant()
+}
+
 // Release gives the bytes back. Only the first call counts.
 func (h *Hold) Release() {
 	h.b.mu.Lock()

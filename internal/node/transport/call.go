@@ -75,8 +75,10 @@ type Op struct {
 	PlainReply bool
 	// Decode makes the kmsg request of a body. The result may alias body.
 	Decode func(version int16, body []byte) (kmsg.Request, error)
-	// Weight bounds the memory that Decode takes beyond body itself, without decoding; an error closes the
-	// connection. Nil means the general bound for small bodies.
+	// Weight tells, without decoding, about how much memory Decode takes beyond body itself. What is far out of
+	// proportion to the body is refused, and the rest is held against the budget as it is; without it a charge for
+	// the worst that a body of the size could be is held, too much for requests that wait long. An error closes the
+	// connection.
 	Weight func(version int16, body []byte) (int64, error)
 	// Handle answers. It runs when everything before it on the connection was answered; ctx ends when the
 	// connection does, or when the server drains and long waits should end.

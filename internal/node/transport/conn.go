@@ -168,15 +168,14 @@ func (c *conn) readRequest() (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	charge, ahead := int64(size), int32(0)
+	ahead := int32(0)
 	if op.Begin == nil {
-		// One frame ahead is enough to notice a closed connection; more would only hold memory.
-		charge, ahead = charge+decodingCharge(charge), 1
+		ahead = 1 // enough to notice a closed connection; more would only hold memory
 	}
 	if err := c.awaitTurn(ahead); err != nil {
 		return item{}, err
 	}
-	hold, err := c.srv.Budget.Reserve(c.ctx, charge, c.evict)
+	hold, err := c.srv.Budget.Reserve(c.ctx, charge(&op, int64(size)), c.evict)
 	if err != nil {
 		return item{}, err
 	}
@@ -189,15 +188,35 @@ func (c *conn) readRequest() (item, error) {
 	if err == nil {
 		hold.Arrived()
 		it.arrived = time.Now()
-		it.header, it.body, err = parseHeader(it.frame.buf, op.Flexible)
+		err = it.open()
 	}
 	if err != nil {
 		it.frame.release()
-		if errors.Is(err, errHeader) {
-			err = refuse("%v", err)
-		}
 	}
 	return it, err
+}
+
+// open finds the header and the body in the frame, and the memory that decoding the body will take.
+func (it *item) open() (err error) {
+	it.header, it.body, err = parseHeader(it.frame.buf, it.op.Flexible)
+	if err != nil {
+		return refuse("%v", err)
+	}
+	if it.op.Weight == nil {
+		return nil
+	}
+	size := int64(len(it.frame.buf))
+	weight, err := it.op.Weight(it.header.version, it.body)
+	if err == nil && weight > size*maxGrowth+spareGrowth {
+		err = fmt.Errorf("%d bytes of request decode to %d", size, weight)
+	}
+	if err != nil {
+		return refuse("API key %d version %d: %v", it.header.key, it.header.version, err)
+	}
+	if it.op.Begin == nil {
+		it.frame.hold.Shrink(size + weight)
+	}
+	return nil
 }
 
 // readPreface waits for the next frame and judges its length, key and version before any memory is taken for it.
@@ -247,11 +266,24 @@ func frameTime(size int) time.Duration {
 	return grace + time.Duration(size)*time.Second/rate
 }
 
-// decodingCharge is what decoding a body without records may take beyond it. A hostile byte can become a hundred in memory,
-// an honest one a few; small frames are let off cheaply, since a connection decodes one at a time.
-func decodingCharge(size int64) int64 {
+// maxGrowth is by how much a request with a Weight may grow when it is decoded: an honest one grows about fourfold.
+const (
+	maxGrowth   = 8
+	spareGrowth = 16 << 10
+)
+
+// charge is what a frame holds of the budget until it is decoded. Records are not copied by decoding. Of other bodies a
+// hostile byte can become a hundred in memory; small frames are let off cheaply, since a connection decodes one at a time.
+func charge(op *Op, size int64) int64 {
 	const perFactor, worst = 512, 100
-	return size * min(size/perFactor, worst)
+	switch {
+	case op.Begin != nil:
+		return size
+	case op.Weight != nil:
+		return size + size*maxGrowth
+	default:
+		return size + size*min(size/perFactor, worst)
+	}
 }
 
 func (c *conn) evict() {
@@ -260,11 +292,6 @@ func (c *conn) evict() {
 }
 
 func (c *conn) decode(it *item) (*Call, error) {
-	if it.op.Weight != nil {
-		if _, err := it.op.Weight(it.header.version, it.body); err != nil {
-			return nil, refuse("API key %d version %d: %v", it.header.key, it.header.version, err)
-		}
-	}
 	req, err := it.op.Decode(it.header.version, it.body)
 	if err != nil {
 		return nil, refuse("API key %d version %d: %v", it.header.key, it.header.version, err)
