@@ -47,13 +47,22 @@ func readFile(fsys vfs.FS, name string) ([]byte, error) {
 
 // writeFile makes or overwrites a file and syncs it. Its name is durable after a SyncDir.
 func writeFile(fsys vfs.FS, name string, b []byte) error {
+	return writeAnd(fsys, name, b, vfs.File.Sync)
+}
+
+// writeUnsynced makes or overwrites a file that a power cut may take.
+func writeUnsynced(fsys vfs.FS, name string, b []byte) error {
+	return writeAnd(fsys, name, b, func(vfs.File) error { return nil })
+}
+
+func writeAnd(fsys vfs.FS, name string, b []byte, then func(vfs.File) error) error {
 	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteAt(b, 0)
 	if err == nil {
-		err = f.Sync()
+		err = then(f)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr

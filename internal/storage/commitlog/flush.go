@@ -27,6 +27,7 @@ func (l *Log) Flush() (kafka.Offset, error) {
 type job struct {
 	log      *Log
 	any      bool
+	closing  bool
 	sealed   []*segment.Segment
 	end      kafka.Offset
 	files    []segment.Unsynced
@@ -47,7 +48,7 @@ func (l *Log) beginFlush() (job, error) {
 
 // job gathers the work; at the close the indexes of the active segment and a snapshot at the end belong to it.
 func (l *Log) job(closing bool) (job, error) {
-	j := job{log: l, end: l.End(), dir: l.mu.dirDirty, written: l.mu.snapshots.unsynced}
+	j := job{log: l, closing: closing, end: l.End(), dir: l.mu.dirDirty, written: l.mu.snapshots.unsynced}
 	j.any = closing || j.end > l.Flushed() || j.dir || l.mu.epochsDirty || len(l.mu.unflushed) > 0
 	if !j.any {
 		return j, nil
@@ -65,7 +66,7 @@ func (l *Log) job(closing bool) (job, error) {
 	if l.mu.epochsDirty {
 		j.epochs = l.mu.epochs.Append(nil)
 	}
-	if closing || l.mu.snapshots.due() {
+	if closing || l.snapshotDue() {
 		j.snapshot = l.takeSnapshot(j.end)
 	}
 	j.sealed = l.mu.unflushed
@@ -103,7 +104,11 @@ func (j *job) run() error {
 		}
 	}
 	if j.snapshot != nil {
-		if err := writeFile(j.log.fs, j.log.snapshotPath(j.end), j.snapshot); err != nil {
+		write := writeUnsynced
+		if j.closing {
+			write = writeFile
+		}
+		if err := write(j.log.fs, j.log.snapshotPath(j.end), j.snapshot); err != nil {
 			return err
 		}
 	}
@@ -112,7 +117,7 @@ func (j *job) run() error {
 			return err
 		}
 	}
-	if j.dir || j.epochs != nil || j.snapshot != nil {
+	if j.dir || j.epochs != nil || j.closing {
 		return j.log.fs.SyncDir(j.log.dir)
 	}
 	return nil

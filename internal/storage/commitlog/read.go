@@ -114,6 +114,9 @@ func (l *Log) readLimit(off, limit kafka.Offset) (kafka.Offset, error) {
 func (l *Log) view(o kafka.Offset) (segment.View, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if o < l.Start() { // deleted since the bounds were looked at
+		return segment.View{}, fmt.Errorf("offset %d is before %d of %s: %w", o, l.Start(), l.partition, kerr.OffsetOutOfRange)
+	}
 	i := l.floor(o)
 	v, err := l.mu.segments[i].View()
 	if err != nil {

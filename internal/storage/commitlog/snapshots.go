@@ -2,7 +2,6 @@ package commitlog
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -15,18 +14,21 @@ import (
 
 // The producers' state is kept in Kafka's snapshot files: one at the base of each segment, written by the roll; one at
 // the end, written by Close; and, as replaying a whole segment after a crash would take long, one each snapshotBytes of
-// log, written by the flush. Recovery takes the newest that is valid and not beyond the recovery point and replays the
-// headers of the batches after it: at most snapshotBytes and what was not flushed.
+// log, written after a flush. These last are not synced: should a power cut take one, its checksum tells, and the one
+// before it serves. Recovery takes the newest that is valid and not beyond the recovery point and replays the headers of
+// the batches after it: after a kill at most snapshotBytes, and what was not flushed.
 //
 // A snapshot knows only the last batch of each producer, while five must be recognised when a client sends them again.
 // Those that were replayed are known; the rest are looked for only when it matters: when a batch arrives that does not fit
 // and whose producer came from a snapshot, the headers of the last windowBytes of log are read once, and complete the
 // windows of all producers. A repetition is of a batch that was in flight when the node stopped, so it is near the end.
 const (
-	snapshotBytes = 64 << 20
+	snapshotBytes = 4 << 20
 	windowBytes   = 64 << 20
+	// snapshotShare keeps the snapshots of very many producers to a small part of what is written.
+	snapshotShare = 64
 	// looseSnapshots is how many snapshots are kept that are not at a segment's base.
-	looseSnapshots = 2
+	looseSnapshots = 4
 )
 
 // snapshots are the producer snapshots in the folder.
@@ -36,32 +38,24 @@ type snapshots struct {
 	grown    int64          // bytes appended since the newest
 }
 
-func (s *snapshots) due() bool { return s.grown >= snapshotBytes }
+func (l *Log) snapshotDue() bool {
+	return l.mu.snapshots.grown >= max(snapshotBytes, snapshotShare*int64(l.mu.producers.SnapshotSize()))
+}
 
 func (l *Log) snapshotPath(o kafka.Offset) string {
 	return filepath.Join(l.dir, segment.FileName(o, segment.SnapshotSuffix))
 }
 
-// writeSnapshot writes the state at the base of a new segment; the next flush syncs it. Until then a torn one is told by
-// its checksum.
+// writeSnapshot writes the state at the base of a new segment; the next flush syncs it.
 func (l *Log) writeSnapshot(o kafka.Offset) error {
 	b := l.takeSnapshot(o)
 	if b == nil {
 		return nil
 	}
-	name := l.snapshotPath(o)
-	f, err := l.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
+	if err := writeUnsynced(l.fs, l.snapshotPath(o), b); err != nil {
 		return err
 	}
-	_, err = f.WriteAt(b, 0)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	l.mu.snapshots.unsynced = append(l.mu.snapshots.unsynced, name)
+	l.mu.snapshots.unsynced = append(l.mu.snapshots.unsynced, l.snapshotPath(o))
 	l.addSnapshot(o)
 	return nil
 }

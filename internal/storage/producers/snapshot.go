@@ -22,6 +22,9 @@ const (
 	afterCRC        = 2 + 4
 )
 
+// SnapshotSize is the length of the snapshot in bytes.
+func (t *Table) SnapshotSize() int { return snapshotHead + len(t.entries)*snapshotEntry }
+
 // AppendSnapshot encodes the table as Kafka's .snapshot file.
 func (t *Table) AppendSnapshot(dst []byte) []byte {
 	be := binary.BigEndian

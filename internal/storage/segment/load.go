@@ -185,7 +185,7 @@ func (s *Segment) scan(c scan) (Found, error) {
 	if err := s.restart(c); err != nil {
 		return Found{}, err
 	}
-	w := newWalker(s.files.Log, fileSize, make([]byte, scanBytes))
+	w := newWalker(s.files.Log, fileSize, make([]byte, min(scanBytes, max(fileSize-c.pos, batch.HeaderSize))))
 	pos, end, reason, err := s.scanBatches(c, w)
 	if err != nil {
 		return Found{}, err
