@@ -84,7 +84,7 @@ func join(t *testing.T, r *Runtime, group, id string) *kmsg.JoinGroupResponse {
 func sync1(t *testing.T, r *Runtime, group string, j *kmsg.JoinGroupResponse) *kmsg.SyncGroupResponse {
 	t.Helper()
 	req := kmsg.NewPtrSyncGroupRequest()
-	req.Version = 5
+	req.Version = 4
 	req.Group, req.MemberID, req.Generation = group, j.MemberID, j.Generation
 	for _, m := range j.Members {
 		req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: m.MemberID, MemberAssignment: []byte("for " + m.MemberID)})
