@@ -21,6 +21,8 @@ const (
 // whatever happens to the node, and remembers what was acknowledged.
 type load struct {
 	t    *testing.T
+	addr string
+	wire *wire
 	cl   *kgo.Client
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -36,12 +38,13 @@ type load struct {
 
 func startLoad(t *testing.T, addr string) *load {
 	t.Helper()
-	l := &load{t: t}
+	l := &load{t: t, addr: addr, wire: newWire()}
 	l.mu.moved = make(chan struct{})
 	for p := range l.mu.acked {
 		l.mu.acked[p] = map[uint64]int64{}
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr),
+		kgo.Dialer(l.wire.dial),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(64<<10),
@@ -64,7 +67,8 @@ func startLoad(t *testing.T, addr string) *load {
 	for p := range int32(partitions) {
 		l.done.Go(func() { l.write(ctx, p) })
 	}
-	t.Cleanup(func() { cancel(); l.done.Wait(); cl.Close() })
+	// Closing the client first frees the writers that wait for room in its buffer.
+	t.Cleanup(func() { cancel(); cl.Close(); l.done.Wait() })
 	return l
 }
 
@@ -140,7 +144,7 @@ func (l *load) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.failed != nil {
-		l.t.Fatal(l.mu.failed)
+		l.t.Error(l.mu.failed)
 	}
 }
 
@@ -165,38 +169,42 @@ func (l *load) check(addr string) {
 		}
 	})
 	next := [partitions]uint64{}
-	read := 0
-	for len(left) > 0 {
+	read, wrong := 0, 0
+	for len(left) > 0 && wrong < 10 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			l.t.Fatalf("read back: %v (%d records read, ends left %v)", err, read, left)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			l.compare(r, &next[r.Partition])
+			if !l.compare(r, &next[r.Partition]) {
+				wrong++
+			}
 			read++
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
 			}
 		})
-		if l.t.Failed() {
-			l.t.FailNow()
-		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	lost := 0
 	for p := range l.mu.acked {
 		for v, offset := range l.mu.acked[p] {
-			if v >= next[p] {
-				l.t.Fatalf("lost: record %d of partition %d, acknowledged at offset %d; the log ends before %d", v, p, offset, next[p])
+			if v < next[p] {
+				continue
+			}
+			if lost++; lost < 10 {
+				l.t.Errorf("lost: record %d of partition %d, acknowledged at offset %d; the log ends before record %d", v, p, offset, next[p])
 			}
 		}
 	}
-	l.t.Logf("%d records acknowledged, %d read back, none lost, none twice, order kept", l.mu.total, read)
+	l.t.Logf("%d records acknowledged, %d read back, %d lost, %d twice or out of order", l.mu.total, read, lost, wrong)
 }
 
 // compare holds one record against what must come next: values count up from 0 without a gap or a repetition.
-func (l *load) compare(r *kgo.Record, next *uint64) {
+func (l *load) compare(r *kgo.Record, next *uint64) (right bool) {
 	v := binary.BigEndian.Uint64(r.Value)
+	right = v == *next
 	switch {
 	case v < *next:
 		l.t.Errorf("partition %d offset %d: record %d again or out of order, want %d", r.Partition, r.Offset, v, *next)
@@ -208,7 +216,9 @@ func (l *load) compare(r *kgo.Record, next *uint64) {
 	defer l.mu.Unlock()
 	if at, ok := l.mu.acked[r.Partition][v]; ok && at != r.Offset {
 		l.t.Errorf("partition %d: record %d was acknowledged at offset %d and is read at %d", r.Partition, v, at, r.Offset)
+		return false
 	}
+	return right
 }
 
 // createTopic makes the topic under test.

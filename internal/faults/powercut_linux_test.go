@@ -27,6 +27,7 @@ func TestPowerCutsLoseNothingAcknowledged(t *testing.T) {
 	for range count {
 		l.progress(1 + rnd.IntN(2000))
 		wait(rnd, 20*time.Millisecond)
+		l.wire.cut()
 		d.cut()
 		n.kill()
 		d.remount()
