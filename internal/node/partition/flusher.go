@@ -113,13 +113,6 @@ func (f *flusher) syncEach(ps []*Partition) {
 	wg.Wait()
 }
 
-// openLog is the partition's log, or nil. Flushing it needs no lock: a log that is closed meanwhile says so.
-func (p *Partition) openLog() *commitlog.Log {
-	p.role.RLock()
-	defer p.role.RUnlock()
-	return p.role.log
-}
-
 func (f *flusher) syncOne(p *Partition) {
 	log := p.openLog()
 	if log == nil {

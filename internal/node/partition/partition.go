@@ -19,7 +19,7 @@ import (
 
 // Partition is one partition hosted here. Its log is opened when it is first needed.
 //
-// Lock order: role, then rules. Neither is held while waiting for a flush.
+// Lock order: opening, role, rules. The last two are not held while waiting for a flush or a recovery.
 type Partition struct {
 	set *Set
 	tp  kafka.TopicPartition
@@ -33,6 +33,7 @@ type Partition struct {
 	highWatermark       atomic.Int64
 	dirty               atomic.Bool // queued with the flusher
 
+	opening sync.Mutex // held while the log is opened, and when it ends
 	// role is held, shared, by whoever uses the log, so that it cannot be closed under them.
 	role struct {
 		sync.RWMutex
@@ -52,61 +53,6 @@ func (p *Partition) Name() kafka.TopicPartition { return p.tp }
 
 // TopicID is the topic's.
 func (p *Partition) TopicID() kafka.TopicID { return p.id }
-
-// use opens the log if need be and holds the role shared; the caller calls done when it no longer touches the log.
-func (p *Partition) use() (log *commitlog.Log, done func(), err error) {
-	p.role.RLock()
-	if p.role.log == nil && p.role.ended == nil {
-		p.role.RUnlock()
-		if err := p.open(); err != nil {
-			return nil, nil, err
-		}
-		p.role.RLock()
-	}
-	if p.role.ended != nil {
-		defer p.role.RUnlock()
-		return nil, nil, p.role.ended
-	}
-	return p.role.log, p.role.RUnlock, nil
-}
-
-// open opens the log, which may recover it, and takes up the leadership. A failure is not remembered: the next user tries
-// again, and a broken log dir has failed as a whole.
-func (p *Partition) open() error {
-	if p.cleared != nil {
-		<-p.cleared
-	}
-	p.role.Lock()
-	defer p.role.Unlock()
-	if p.role.log != nil || p.role.ended != nil {
-		return nil
-	}
-	if err := p.dir.offline(); err != nil {
-		return fmt.Errorf("log dir %s is offline: %w: %w", p.dir.Path(), err, kerr.KafkaStorageError)
-	}
-	log, err := p.dir.OpenLog(p.tp, p.id, p.settings.Load().log, time.Now(), p.set.rand())
-	if err != nil {
-		return p.set.storageError(p.dir, fmt.Errorf("open %v: %w", p.tp, err))
-	}
-	// What was recovered may be in the page cache only. A log that began with a high watermark below its end would look
-	// shorter to clients than it was before.
-	if p.set.flushes(p) && log.Flushed() < log.End() {
-		if _, err := log.Flush(); err != nil {
-			return p.set.storageError(p.dir, fmt.Errorf("flush what was recovered of %v: %w", p.tp, err))
-		}
-	}
-	hw := min(max(p.dir.HighWatermark(p.tp), log.Start()), log.End())
-	p.role.log = log
-	p.highWatermark.Store(int64(hw))
-	p.replicated.Reset(hw)
-	p.secured.Reset(log.Flushed())
-	if p.role.given.Leader == p.set.Node {
-		if err := p.lead(hw); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // lead takes up the leadership that role.given says; role is locked.
 func (p *Partition) lead(hw kafka.Offset) error {
@@ -210,20 +156,6 @@ func (p *Partition) flushed() {
 	if p.role.leader != nil && p.role.log != nil {
 		p.advance(p.role.leader, p.role.log, p.safe(p.role.log))
 	}
-}
-
-// end closes the partition to everybody, for the reason given, and returns the log for the caller to close or delete.
-func (p *Partition) end(why error) *commitlog.Log {
-	p.role.Lock()
-	log := p.role.log
-	p.role.log, p.role.leader = nil, nil
-	if p.role.ended == nil {
-		p.role.ended = why
-	}
-	p.role.Unlock()
-	p.replicated.Break()
-	p.secured.Break()
-	return log
 }
 
 // Rules are those for a batch that a client sends now.

@@ -36,11 +36,13 @@ type conn struct {
 	ctx, waits         context.Context
 	cancel, cancelWait context.CancelFunc
 
-	queue chan item
+	queue chan *item
 	// others counts queued requests without Begin that are not answered yet; turn is signalled when it sinks.
 	others   atomic.Int32
 	turn     chan struct{}
 	draining atomic.Bool
+	// answeredAt is when the last request was answered, in Unix nanoseconds.
+	answeredAt atomic.Int64
 }
 
 // item is one request in the queue: begun already, or still to be handled.
@@ -48,7 +50,7 @@ type item struct {
 	header  header
 	op      Op
 	pending Pending // begun; or else frame and body are set
-	frame   *frame
+	frame   frame
 	body    []byte
 	arrived time.Time
 }
@@ -60,7 +62,7 @@ func newConn(s *Server, nc net.Conn, listener string) *conn {
 		srv:   s,
 		nc:    nc,
 		in:    bufio.NewReaderSize(nc, readBuffer),
-		queue: make(chan item, s.Pipeline),
+		queue: make(chan *item, s.Pipeline),
 		turn:  make(chan struct{}, 1),
 	}
 	c.client = Client{Address: nc.RemoteAddr().String(), Listener: listener}
@@ -101,7 +103,7 @@ func (c *conn) readLoop() {
 	var refused errRefused
 	switch {
 	case errors.As(err, &refused):
-		c.srv.Log.Warn("connection closed", "client", c.client.Address, "reason", refused.reason)
+		c.complain(refused.reason)
 	case c.draining.Load() && errors.Is(err, os.ErrDeadlineExceeded):
 	default:
 		// The peer has gone, or is to go: nobody waits for answers.
@@ -116,7 +118,7 @@ func (c *conn) readRequests() error {
 			return err
 		}
 		if it.op.Begin != nil {
-			err = c.begin(&it)
+			err = c.begin(it)
 		} else {
 			c.others.Add(1)
 		}
@@ -130,7 +132,7 @@ func (c *conn) readRequests() error {
 	}
 }
 
-func (c *conn) enqueue(it item) error {
+func (c *conn) enqueue(it *item) error {
 	select {
 	case c.queue <- it:
 		return nil
@@ -163,23 +165,23 @@ func (c *conn) awaitTurn(n int32) error {
 }
 
 // readRequest reads one frame, once the budget lets it in.
-func (c *conn) readRequest() (item, error) {
+func (c *conn) readRequest() (*item, error) {
 	size, op, err := c.readPreface()
 	if err != nil {
-		return item{}, err
+		return nil, err
 	}
 	ahead := int32(0)
 	if op.Begin == nil {
 		ahead = 1 // enough to notice a closed connection; more would only hold memory
 	}
 	if err := c.awaitTurn(ahead); err != nil {
-		return item{}, err
+		return nil, err
 	}
 	hold, err := c.srv.Budget.Reserve(c.ctx, charge(&op, int64(size)), c.evict)
 	if err != nil {
-		return item{}, err
+		return nil, err
 	}
-	it := item{op: op, frame: &frame{hold: hold}}
+	it := &item{op: op, frame: frame{hold: hold}}
 	c.nc.SetReadDeadline(time.Now().Add(frameTime(size)))
 	if c.draining.Load() {
 		c.nc.SetReadDeadline(time.Unix(1, 0)) // drain came between: its deadline holds
@@ -253,7 +255,7 @@ func (c *conn) awaitFrame() ([]byte, error) {
 			return nil, os.ErrDeadlineExceeded
 		}
 		b, err := c.in.Peek(4)
-		busy := len(c.queue) > 0 || c.others.Load() > 0
+		busy := len(c.queue) > 0 || c.others.Load() > 0 || time.Since(time.Unix(0, c.answeredAt.Load())) < c.srv.IdleTimeout
 		if err == nil || c.draining.Load() || !busy || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return b, err
 		}
@@ -287,8 +289,15 @@ func charge(op *Op, size int64) int64 {
 }
 
 func (c *conn) evict() {
-	c.srv.Log.Warn("connection closed", "client", c.client.Address, "reason", "half-sent request while memory for requests is short")
+	c.complain("half-sent request while memory for requests is short")
 	c.close()
+}
+
+// complain logs why a client lost its connection; not every time, when somebody sends rubbish all day.
+func (c *conn) complain(reason string) {
+	if silent, ok := c.srv.complaints.due(time.Now()); ok {
+		c.srv.Log.Warn("connection closed", "client", c.client.Address, "reason", reason, "unlogged_before", silent)
+	}
 }
 
 func (c *conn) decode(it *item) (*Call, error) {
@@ -314,9 +323,7 @@ func (c *conn) writeLoop() {
 func (c *conn) abandon() {
 	c.close()
 	for it := range c.queue {
-		if it.frame != nil {
-			it.frame.release()
-		}
+		it.frame.release()
 		if it.pending != nil {
 			discard(it.pending.Finish(c.ctx))
 		}
@@ -332,7 +339,7 @@ func discard(r Response) {
 
 func (c *conn) writeAnswers() error {
 	for {
-		var it item
+		var it *item
 		var ok bool
 		select {
 		case it, ok = <-c.queue:
@@ -353,19 +360,18 @@ func (c *conn) writeAnswers() error {
 
 // answer waits for one request's answer, or makes it, and queues it for the socket. Answers that are ready one after the
 // other go out in one write.
-func (c *conn) answer(it item) error {
+func (c *conn) answer(it *item) error {
 	resp, err := c.finish(it)
+	c.answeredAt.Store(time.Now().UnixNano())
 	if it.op.Begin == nil {
 		defer c.answered()
 	}
-	if it.frame != nil {
-		defer it.frame.release()
-	}
+	defer it.frame.release()
 	if err != nil || resp == nil {
 		return err
 	}
 	if h, ok := resp.(Hangup); ok {
-		c.srv.Log.Info("connection closed", "client", c.client.Address, "reason", h.Reason)
+		c.complain(h.Reason)
 		if err := c.out.flush(); err != nil {
 			return err
 		}
@@ -374,7 +380,7 @@ func (c *conn) answer(it item) error {
 	return c.out.answer(it.header.correlation, it.op.Flexible && !it.op.PlainReply, resp)
 }
 
-func (c *conn) finish(it item) (Response, error) {
+func (c *conn) finish(it *item) (Response, error) {
 	if it.pending != nil {
 		if !it.pending.Ready() {
 			if err := c.out.flush(); err != nil {
@@ -387,11 +393,11 @@ func (c *conn) finish(it item) (Response, error) {
 	if err := c.out.flush(); err != nil {
 		return nil, err
 	}
-	call, err := c.decode(&it)
+	call, err := c.decode(it)
 	if err != nil {
 		var refused errRefused
 		if errors.As(err, &refused) {
-			c.srv.Log.Warn("connection closed", "client", c.client.Address, "reason", refused.reason)
+			c.complain(refused.reason)
 		}
 		return nil, err
 	}

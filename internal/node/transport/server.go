@@ -45,8 +45,9 @@ func (c *Config) setDefaults() {
 // Server owns listeners and connections.
 type Server struct {
 	Config
-	ctx    context.Context // ends with Close: everything stops at once
-	cancel context.CancelFunc
+	ctx        context.Context // ends with Close: everything stops at once
+	cancel     context.CancelFunc
+	complaints sometimes
 	// accepting counts accept loops, serving the goroutines of connections.
 	accepting, serving sync.WaitGroup
 
@@ -112,7 +113,7 @@ func (s *Server) admit(nc net.Conn, listener string) {
 		c.cancel()
 		nc.Close()
 		if full {
-			s.Log.Warn("connection refused: too many", "host", c.client.Host, "connections", len(s.conns))
+			c.complain("too many connections")
 		}
 		return
 	}
@@ -175,4 +176,23 @@ func (s *Server) cut() {
 	for c := range s.conns {
 		c.close()
 	}
+}
+
+// sometimes lets one through a second, and counts the others.
+type sometimes struct {
+	mu     sync.Mutex
+	last   time.Time
+	silent int
+}
+
+// due tells whether now is the time, and how many were not let through since the last time.
+func (s *sometimes) due(now time.Time) (silent int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.last) < time.Second {
+		s.silent++
+		return 0, false
+	}
+	silent, s.silent, s.last = s.silent, 0, now
+	return silent, true
 }

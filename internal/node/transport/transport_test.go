@@ -449,6 +449,7 @@ func TestShutdownAnswersWhatWasRead(t *testing.T) {
 		w := newWorld(t, nil)
 		c, poll, idle := w.l.dial(), w.l.dial(), w.l.dial()
 		w.send(c, request(keyBegin, 3, 1, "flush"))
+		w.wantBegun("flush")
 		w.send(poll, request(keyHandle, 4, 2, "poll"))
 		w.wantBegun("flush", "poll")
 		done := make(chan struct{})

@@ -1,0 +1,116 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// use opens the log if need be and holds the role shared; the caller calls done when it no longer touches the log.
+func (p *Partition) use() (log *commitlog.Log, done func(), err error) {
+	p.role.RLock()
+	if p.role.log == nil && p.role.ended == nil {
+		p.role.RUnlock()
+		if err := p.open(); err != nil {
+			return nil, nil, err
+		}
+		p.role.RLock()
+	}
+	if p.role.ended != nil {
+		defer p.role.RUnlock()
+		return nil, nil, p.role.ended
+	}
+	return p.role.log, p.role.RUnlock, nil
+}
+
+// open opens the log, which may recover it, and takes up the leadership. A failure is not remembered: the next user tries
+// again.
+func (p *Partition) open() error {
+	if p.cleared != nil {
+		<-p.cleared
+	}
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	if !p.unopened() {
+		return nil
+	}
+	s := p.settings.Load()
+	log, err := p.dir.OpenLog(p.tp, p.id, s.log, time.Now(), p.set.rand())
+	if err != nil {
+		return p.openFailed(err)
+	}
+	// What was recovered may be in the page cache only. A log that began with a high watermark below its end would look
+	// shorter to clients than it was before.
+	if p.set.flushes(p) && log.Flushed() < log.End() {
+		if _, err := log.Flush(); err != nil {
+			return p.openFailed(fmt.Errorf("flush what was recovered of %v: %w", p.tp, err))
+		}
+	}
+	return p.begin(log, s)
+}
+
+// unopened tells whether open has something to do.
+func (p *Partition) unopened() bool {
+	p.role.RLock()
+	defer p.role.RUnlock()
+	return p.role.log == nil && p.role.ended == nil
+}
+
+// openFailed tells clients to try again later. The log dir has taken itself offline where its disk is to blame; running
+// out of file descriptors, say, is not the disk's fault.
+func (p *Partition) openFailed(err error) error {
+	if offline := p.dir.offline(); offline != nil {
+		p.dir.fail(offline)
+	}
+	var k *kerr.Error
+	if errors.As(err, &k) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, kerr.KafkaStorageError)
+}
+
+// begin makes an open log the partition's. The metadata may have changed while it was recovered.
+func (p *Partition) begin(log *commitlog.Log, opened *settings) error {
+	p.role.Lock()
+	defer p.role.Unlock()
+	if s := p.settings.Load(); s != opened {
+		log.SetConfig(s.log)
+	}
+	hw := min(max(p.dir.HighWatermark(p.tp), log.Start()), log.End())
+	p.role.log = log
+	p.highWatermark.Store(int64(hw))
+	p.replicated.Reset(hw)
+	p.secured.Reset(log.Flushed())
+	if p.role.given.Leader == p.set.Node {
+		return p.lead(hw)
+	}
+	return nil
+}
+
+// end closes the partition to everybody, for the reason given, and returns the log for the caller to close or delete. It
+// waits for an opening in progress: a folder must not be deleted under it.
+func (p *Partition) end(why error) *commitlog.Log {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	p.role.Lock()
+	log := p.role.log
+	p.role.log, p.role.leader = nil, nil
+	if p.role.ended == nil {
+		p.role.ended = why
+	}
+	p.role.Unlock()
+	p.replicated.Break()
+	p.secured.Break()
+	return log
+}
+
+// openLog is the partition's log, or nil. Flushing it needs no lock: a log that is closed meanwhile says so.
+func (p *Partition) openLog() *commitlog.Log {
+	p.role.RLock()
+	defer p.role.RUnlock()
+	return p.role.log
+}
