@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
 	"time"
 
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/cli"
 	"github.com/headrace/headrace/internal/core/controller"
+	"github.com/headrace/headrace/internal/node/quorum"
 	"github.com/headrace/headrace/internal/storage/logdir"
 )
 
@@ -26,6 +29,9 @@ func (env Env) adopt(ctx context.Context, o cli.AdoptOptions) error {
 	}
 	cfg, err := conf.NewNode(conf.Layers{Static: static})
 	if err != nil {
+		return err
+	}
+	if err := env.makeRoom(o.Dir, cfg.ID, found); err != nil {
 		return err
 	}
 	n, err := Start(ctx, Options{Config: cfg, Static: static, Env: env, Log: slog.New(slog.DiscardHandler), Offline: true})
@@ -45,6 +51,26 @@ func (env Env) adopt(ctx context.Context, o cli.AdoptOptions) error {
 	fmt.Fprintf(env.Stdout, "%d of %d topics in %s registered, the others were already; start it with: headrace server, node.id=%d, log.dirs=%s\n",
 		adopted, len(found.Topics), o.Dir, cfg.ID, o.Dir)
 	return nil
+}
+
+// makeRoom gives the directory an identity where it has none, and sets the metadata log of the cluster that it came from
+// aside. A log of our own stays: adopt may be run again.
+func (env Env) makeRoom(dir string, id kafka.NodeID, found logdir.Adoptable) error {
+	rnd := rand.New(rand.NewChaCha8(env.Seed()))
+	if len(found.Meta) == 0 {
+		if _, err := logdir.Format(env.FS, dir, logdir.Meta{NodeID: id}, rnd); err != nil {
+			return err
+		}
+	}
+	own, err := quorum.OwnsDir(env.FS, filepath.Join(dir, metadataPartition.String()))
+	if err != nil || own {
+		return err
+	}
+	aside, err := logdir.SetAsideMetadata(env.FS, dir, rnd)
+	if aside != "" {
+		fmt.Fprintf(env.Stdout, "the metadata log of the other cluster was moved to %s\n", aside)
+	}
+	return err
 }
 
 // adoptConfig is that of the node whose directory it is.

@@ -55,6 +55,7 @@ type Node struct {
 	home      *logdir.Dir   // that of the metadata log, mostly the first of dirs
 	set       *partition.Set
 	image     atomic.Pointer[metadata.Image] // the one being published, or published last
+	current   atomic.Pointer[conf.Node]      // Config with what was set for the node while it runs
 	log       *commitlog.Log                 // the metadata log
 	quorum    *quorum.Quorum
 	groups    *coord.Runtime // made at the first publish, before quorum is ready
@@ -109,32 +110,25 @@ func explainListen(address string, err error) error {
 
 // openDirs locks the log dirs, and makes those that are new.
 func (n *Node) openDirs(context.Context) error {
-	want := logdir.Meta{NodeID: n.Config.ID}
-	for _, path := range n.Config.LogDirs {
-		d, err := logdir.Open(n.Env.FS, path, want, n.rand(), n.Log)
-		if err != nil {
-			return err
-		}
-		n.dirs = append(n.dirs, d)
-		want.ClusterID = d.Meta().ClusterID
+	paths := n.Config.LogDirs
+	apart := n.Config.MetadataLogDir != "" && !slices.Contains(paths, n.Config.MetadataLogDir)
+	if apart {
+		paths = append(slices.Clip(paths), n.Config.MetadataLogDir)
 	}
-	n.home = n.dirs[0]
-	if at := n.Config.MetadataLogDir; at != "" && at != n.Config.LogDirs[0] {
-		if i := slices.Index(n.Config.LogDirs, at); i >= 0 {
-			n.home = n.dirs[i]
-			return nil
-		}
-		d, err := logdir.Open(n.Env.FS, at, want, n.rand(), n.Log)
-		if err != nil {
-			return err
-		}
-		n.home = d
+	dirs, err := logdir.OpenAll(n.Env.FS, paths, logdir.Meta{NodeID: n.Config.ID}, n.rand(), n.Log)
+	if err != nil {
+		return err
+	}
+	n.home = dirs[max(0, slices.Index(paths, n.Config.MetadataLogDir))]
+	if n.dirs = dirs; apart {
+		n.dirs = dirs[:len(dirs)-1]
 	}
 	return nil
 }
 
 func (n *Node) openPartitions(context.Context) (err error) {
 	up := n.Config.Upkeep
+	n.current.Store(&n.Config)
 	n.image.Store(metadata.New(n.home.Meta().ClusterID))
 	n.set, err = partition.NewSet(partition.Config{
 		Node: n.Config.ID, FS: n.Env.FS, Dirs: n.dirs, Log: n.Log.With("component", "partition"), Rand: n.rand(),
@@ -241,14 +235,13 @@ func (n *Node) serve(context.Context) error {
 			NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
 			Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
 			AutoCreate: n.autoCreate,
-			Settings: func() api.Settings {
-				return api.Settings{AutoCreateTopics: n.Config.Topics.AutoCreate, FetchMaxBytes: net.FetchMaxBytes, FetchSessions: net.FetchSessions}
-			},
-			Features: n.features,
+			Settings:   n.settings,
+			Features:   n.features,
 			Admin: api.Admin{
 				Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs,
 				CreateInternalTopic:   n.createOffsetsTopic,
 				MaxDescribePartitions: int32(net.DescribePartitions),
+				DeleteTopics:          n.Config.Topics.DeleteAllowed,
 			},
 		}),
 		Log:         n.Log.With("component", "transport"),
@@ -261,6 +254,12 @@ func (n *Node) serve(context.Context) error {
 	}
 	n.listeners = nil // the server's now
 	return nil
+}
+
+// settings are the values of the configuration that requests depend on, as they are now.
+func (n *Node) settings() api.Settings {
+	c := n.current.Load()
+	return api.Settings{AutoCreateTopics: c.Topics.AutoCreate, FetchMaxBytes: c.Network.FetchMaxBytes, FetchSessions: c.Network.FetchSessions}
 }
 
 // Addresses are those that clients connect to, in the order of the listeners.
@@ -304,9 +303,7 @@ func (n *Node) closeDirs(now time.Time) (all error) {
 	if n.set != nil {
 		all = n.set.Close(now, n.epoch)
 	} else {
-		for _, d := range n.dirs {
-			all = errors.Join(all, d.Close())
-		}
+		all = logdir.CloseAll(n.dirs)
 	}
 	if n.home != nil && !slices.Contains(n.dirs, n.home) {
 		all = errors.Join(all, n.home.CloseClean(now, n.epoch, func(kafka.TopicPartition) kafka.Offset { return 0 }))

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
 	"github.com/headrace/headrace/internal/core/metadata"
@@ -18,11 +19,28 @@ import (
 // change is answered when it has returned.
 func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	n.image.Store(img)
+	n.reconfigure(delta, img)
 	n.set.Apply(delta, img)
 	if n.groups == nil {
 		n.groups = n.newGroups(img)
 	}
 	n.coordinate(delta, img)
+}
+
+// reconfigure takes what was set for this node, or for all, while they run.
+func (n *Node) reconfigure(delta *metadata.Delta, img *metadata.Image) {
+	for _, r := range delta.ConfigsChanged {
+		if r.Type != metadata.BrokerConfig {
+			continue
+		}
+		c, err := conf.NewNode(n.layers(img))
+		if err != nil {
+			n.Log.Error("a configuration set while running does not fit the file's and is left out", "err", err)
+			return
+		}
+		n.current.Store(&c)
+		return
+	}
 }
 
 // newGroups makes the group coordinator. The topic that exists decides how groups are spread, not the configuration of

@@ -1,10 +1,8 @@
 package app
 
 import (
-	"fmt"
 	"strconv"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/conf"
@@ -31,13 +29,8 @@ func (r configRules) Check(scope metadata.ConfigType, name, value string) error 
 }
 
 func (r configRules) Dynamic(name string, perBroker bool) error {
-	switch update := conf.Updatable(name); {
-	case update == conf.ReadOnly:
-		return fmt.Errorf("%w: Cannot update these configs dynamically: [%s]", kerr.InvalidRequest, name)
-	case update == conf.PerBroker && !perBroker:
-		return fmt.Errorf("%w: Cannot update these configs at default cluster level, broker id must be specified: [%s]", kerr.InvalidRequest, name)
-	}
-	return nil
+	d, _ := conf.Lookup(conf.ScopeBroker, name)
+	return conf.CheckBroker(perBroker, map[string]string{name: d.Default})
 }
 
 func (r configRules) IsList(scope metadata.ConfigType, name string) bool {

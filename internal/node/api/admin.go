@@ -28,6 +28,8 @@ type Admin struct {
 	CreateInternalTopic func(ctx context.Context, name string) error
 	// MaxDescribePartitions bounds a page of DescribeTopicPartitions (max.request.partition.size.limit).
 	MaxDescribePartitions int32
+	// DeleteTopics tells whether topics may be deleted (delete.topic.enable).
+	DeleteTopics bool
 }
 
 // adminTable lists the administrative APIs.

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -25,7 +27,10 @@ func (s *Server) createTopics(ctx context.Context, c *Call, req *kmsg.CreateTopi
 
 // deleteTopics answers DeleteTopics (20), by name and, from version 6, by topic id.
 func (s *Server) deleteTopics(ctx context.Context, c *Call, req *kmsg.DeleteTopicsRequest) Response {
-	resp, err := s.submit(ctx, c, req, req.TimeoutMillis)
+	resp, err := Response(nil), error(fmt.Errorf("delete.topic.enable is false: %w", kerr.TopicDeletionDisabled))
+	if s.DeleteTopics {
+		resp, err = s.submit(ctx, c, req, req.TimeoutMillis)
+	}
 	if err == nil {
 		return resp
 	}

@@ -28,7 +28,9 @@ func (s *shard) load() {
 		return
 	}
 	now := time.Now()
-	log.Info("group coordinator loaded", "records_to", s.next, "took", now.Sub(began))
+	if s.next > 0 { // a new one has nothing to tell
+		log.Info("group coordinator loaded", "records_to", s.next, "took", now.Sub(began))
+	}
 	s.step(now, group.Loaded{})
 	s.become(active)
 }
