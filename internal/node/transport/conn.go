@@ -268,10 +268,11 @@ func frameTime(size int) time.Duration {
 	return grace + time.Duration(size)*time.Second/rate
 }
 
-// maxGrowth is by how much a request with a Weight may grow when it is decoded: an honest one grows about fourfold.
+// maxGrowth is by how much a request with a Weight may grow when it is decoded: an honest one grows two- to
+// tenfold, the latter with topic names of a few letters.
 const (
-	maxGrowth   = 8
-	spareGrowth = 16 << 10
+	maxGrowth   = 16
+	spareGrowth = 64 << 10
 )
 
 // charge is what a frame holds of the budget until it is decoded. Records are not copied by decoding. Of other bodies a
