@@ -1,0 +1,48 @@
+package tidy
+
+import (
+	"go/ast"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestFlowsNameFunctionsThatExist(t *testing.T) {
+	text, err := os.ReadFile("../../docs/flows.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := map[string]bool{}
+	for _, p := range tree(t) {
+		for path, f := range p.files {
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					functions[p.name()+"/"+filepath.Base(path)+":"+fn.Name.Name] = true
+				}
+			}
+		}
+	}
+	steps := regexp.MustCompile("`([a-z0-9_/]+\\.go:[A-Za-z]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(steps) < 20 {
+		t.Fatalf("docs/flows.md names %d functions: the pattern is broken", len(steps))
+	}
+	for _, s := range steps {
+		if !functions[s[1]] {
+			t.Errorf("docs/flows.md: %s is not there", s[1])
+		}
+	}
+}
+
+func TestTheMapNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range tree(t) {
+		if strings.HasPrefix(p.dir, "internal/") && !strings.Contains(string(text), "`"+p.name()+"`") {
+			t.Errorf("docs/ARCHITECTURE.md does not name %s", p.name())
+		}
+	}
+}
