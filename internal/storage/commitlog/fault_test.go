@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/segment"
 )
 
 // faultRun works on a log until it fails, and tells what was acknowledged: appended without error, and flushed.
@@ -147,6 +149,28 @@ func (f *faultRun) checkOffline(t *testing.T, where string) {
 	if flushed < f.l.End() {
 		if _, err := f.l.Read(flushed, f.l.End(), 500, true); !errors.Is(err, ErrOffline) {
 			t.Errorf("%s: read beyond what was flushed: %v", where, err)
+		}
+	}
+}
+
+// Below Flushed the indexes of sealed segments are taken as they are, so a flush makes them durable, too.
+func TestIndexesOfSealedSegmentsAreDurableWithTheFlush(t *testing.T) {
+	disk := newDisk(t)
+	l := mustOpen(t, options(disk))
+	for i := range 60 {
+		mustAppend(t, l, records(2, 100, int64(i)))
+	}
+	mustFlush(t, l)
+	left := disk.CrashClone(nil)
+	for _, s := range l.mu.segments[:l.SegmentCount()-1] {
+		for _, suffix := range []string{segment.IndexSuffix, segment.TimeIndexSuffix, segment.SnapshotSuffix} {
+			name := filepath.Join(dir, segment.FileName(s.Base(), suffix))
+			if suffix == segment.SnapshotSuffix && s.Base() == 0 {
+				continue
+			}
+			if want, got := slurp(t, disk, name), slurp(t, left, name); len(want) == 0 || !bytes.Equal(got, want) {
+				t.Errorf("%s: %d of %d bytes after the power cut", name, len(got), len(want))
+			}
 		}
 	}
 }

@@ -70,6 +70,9 @@ func (s *Segment) loadIndexes(next kafka.Offset) (bool, error) {
 	s.maxTimestamp, s.maxTimestampOffset, s.lastTimeEntry = kafka.NoTimestamp, s.base, kafka.NoTimestamp
 	if tn > 0 {
 		ts, rel := timeEntry(t)
+		if first, err := s.firstTime(); err != nil || tn > 1 && ts <= first {
+			return false, err // an end of zeros
+		}
 		if ts < 0 || rel < 0 || s.base+kafka.Offset(rel) >= next {
 			return false, nil
 		}
@@ -98,6 +101,20 @@ func (s *Segment) lastEntry(suffix string, width int) (e []byte, n int, err erro
 	defer f.Close()
 	e = make([]byte, width)
 	return e, n, readFull(f, e, int64(n-1)*int64(width))
+}
+
+func (s *Segment) firstTime() (int64, error) {
+	f, err := s.fs.OpenFile(s.path(TimeIndexSuffix), os.O_RDONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var e [timeWidth]byte
+	if err := readFull(f, e[:], 0); err != nil {
+		return 0, err
+	}
+	ts, _ := timeEntry(e[:])
+	return ts, nil
 }
 
 // Tail loads the last segment after a clean stop: it reads from the last index entry to the end, to learn the next
