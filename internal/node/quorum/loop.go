@@ -20,6 +20,8 @@ const (
 	maxMessageBytes = 1 << 20
 	maxApplyBytes   = 4 << 20
 	maxInflight     = 64
+	// maxUncommittedBytes of proposals wait for a majority; more are refused.
+	maxUncommittedBytes = 64 << 20
 )
 
 // loop is the state that the Quorum's goroutine owns.
@@ -64,6 +66,7 @@ func newLoop(cfg *Config, q *Quorum) (*loop, error) {
 		Applied:                   l.applied,
 		MaxSizePerMsg:             maxMessageBytes,
 		MaxCommittedSizePerReady:  maxApplyBytes,
+		MaxUncommittedEntriesSize: maxUncommittedBytes,
 		MaxInflightMsgs:           maxInflight,
 		CheckQuorum:               true,
 		PreVote:                   true,
