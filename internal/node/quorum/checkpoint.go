@@ -20,8 +20,8 @@ import (
 
 const (
 	checkpointSuffix = ".checkpoint"
-	// partSuffix marks a file that is being written; Kafka uses the same.
-	partSuffix = ".part"
+	// partSuffix marks a file that vfs.Replace was writing.
+	partSuffix = ".tmp"
 	// snapshotBatch is about how many bytes of records share a batch.
 	snapshotBatch = 256 << 10
 	// maxSnapshotBytes is far more than the metadata of a million partitions takes.
@@ -120,7 +120,7 @@ func loadSnapshot(fsys vfs.FS, dir, clusterID string, p snapshotPoint) (*metadat
 		return metadata.New(clusterID), nil
 	}
 	name := checkpointName(p.Offset, p.Epoch)
-	b, err := readFile(fsys, filepath.Join(dir, name), maxSnapshotBytes)
+	b, err := vfs.ReadFile(fsys, filepath.Join(dir, name), maxSnapshotBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
@@ -133,7 +133,7 @@ func loadSnapshot(fsys vfs.FS, dir, clusterID string, p snapshotPoint) (*metadat
 
 func saveSnapshot(fsys vfs.FS, dir string, p snapshotPoint, b []byte) error {
 	name := checkpointName(p.Offset, p.Epoch)
-	if err := replaceFile(fsys, dir, name, name+partSuffix, b); err != nil {
+	if err := vfs.Replace(fsys, filepath.Join(dir, name), b); err != nil {
 		return fmt.Errorf("write snapshot %s: %w", name, err)
 	}
 	return nil

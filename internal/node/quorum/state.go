@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -93,7 +91,7 @@ func parseState(b []byte) (state, error) {
 
 // loadState returns nothing where there is no file.
 func loadState(fsys vfs.FS, dir string) (s state, found bool, err error) {
-	b, err := readFile(fsys, filepath.Join(dir, stateFile), maxStateBytes)
+	b, err := vfs.ReadFile(fsys, filepath.Join(dir, stateFile), maxStateBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, false, nil
 	}
@@ -109,54 +107,10 @@ func loadState(fsys vfs.FS, dir string) (s state, found bool, err error) {
 func saveState(fsys vfs.FS, dir string, s state) error {
 	b, err := json.Marshal(s)
 	if err == nil {
-		err = replaceFile(fsys, dir, stateFile, stateFile+".tmp", append(b, '\n'))
+		err = vfs.Replace(fsys, filepath.Join(dir, stateFile), append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", stateFile, err)
 	}
 	return nil
-}
-
-// replaceFile makes name hold b: when it returns durably so, and after a crash within it, b or what was there before.
-func replaceFile(fsys vfs.FS, dir, name, temporary string, b []byte) error {
-	path := filepath.Join(dir, temporary)
-	f, err := fsys.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = fsys.Rename(path, filepath.Join(dir, name))
-	}
-	if err == nil {
-		err = fsys.SyncDir(dir)
-	}
-	return err
-}
-
-func readFile(fsys vfs.FS, path string, limit int64) ([]byte, error) {
-	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	switch {
-	case err != nil:
-		return nil, err
-	case size > limit:
-		return nil, fmt.Errorf("%d bytes, more than %d", size, limit)
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); n < len(b) {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	return b, nil
 }

@@ -250,7 +250,7 @@ func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	if p.Index == 0 {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	b, err := readFile(s.fs, filepath.Join(s.dir, checkpointName(p.Offset, p.Epoch)), maxSnapshotBytes)
+	b, err := vfs.ReadFile(s.fs, filepath.Join(s.dir, checkpointName(p.Offset, p.Epoch)), maxSnapshotBytes)
 	if err != nil {
 		return nil, err
 	}
