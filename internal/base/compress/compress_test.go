@@ -273,6 +273,8 @@ func TestLZ4FramesThatKafkaDoesNotReadAreRefused(t *testing.T) {
 		"block size 3":  lz4Header(t, good, 3<<4, "\x00\x00\x00\x00"),
 		"reserved bits": lz4Header(t, good, lz4Block64KiB|1, "\x00\x00\x00\x00"),
 		"large block":   lz4Header(t, good, lz4Block64KiB, "\x01\x00\x01\x00"),
+		// Java takes it for the end of the frame; other libraries look for another block behind it, and fail.
+		"empty block": lz4Header(t, good, lz4Block64KiB, "\x00\x00\x00\x80"),
 	} {
 		if _, err := Decompress(nil, b, LZ4, 1<<20); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)

@@ -86,7 +86,10 @@ func decompressLZ4(dst, src []byte, limit int64) ([]byte, error) {
 		}
 		word := binary.LittleEndian.Uint32(f.rest)
 		f.rest = f.rest[4:]
-		if word&^lz4Uncompressed == 0 {
+		if word == lz4Uncompressed {
+			return dst, corrupt(LZ4, "has an empty block, which some of Kafka's clients take for the end and others do not")
+		}
+		if word == 0 {
 			if f.contentSum && len(f.rest) < 4 {
 				return dst, corrupt(LZ4, "content checksum is cut short")
 			}
