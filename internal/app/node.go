@@ -58,9 +58,9 @@ type Node struct {
 	current   atomic.Pointer[conf.Node]      // Config with what was set for the node while it runs
 	log       *commitlog.Log                 // the metadata log
 	quorum    *quorum.Quorum
-	groups    *coord.Runtime // made at the first publish, before quorum is ready
-	epoch     int64          // of this node's registration
-	server    *transport.Server
+	groups    *coord.Runtime                   // made at the first publish, before quorum is ready
+	epoch     int64                            // of this node's registration
+	server    atomic.Pointer[transport.Server] // nil until it serves; the quorum's goroutine looks at it
 }
 
 // Start starts a node and returns once it serves. After an error everything that was started is stopped again.
@@ -136,7 +136,7 @@ func (n *Node) openPartitions(context.Context) (err error) {
 			return conf.TopicLog(overrides, n.layers(n.image.Load()))
 		},
 		FlushMethod:        partition.FlushMethod(n.Config.FlushMethod),
-		ProducerExpiration: up.ProducerIDExpiration,
+		ProducerExpiration: func() time.Duration { return n.current.Load().Upkeep.ProducerIDExpiration },
 		RetentionInterval:  up.RetentionCheck,
 		CheckpointInterval: up.RecoveryPointCheckpoint,
 		WatermarkInterval:  up.HighWatermarkCheckpoint,
@@ -229,8 +229,8 @@ func (n *Node) serve(context.Context) error {
 	if n.Offline {
 		return nil
 	}
-	net := n.Config.Network
-	n.server = transport.New(transport.Config{
+	net := n.current.Load().Network
+	server := transport.New(transport.Config{
 		Handler: api.New(api.Config{
 			NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
 			Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
@@ -249,8 +249,12 @@ func (n *Node) serve(context.Context) error {
 		MaxFrame:    net.RequestMaxBytes,
 		IdleTimeout: net.MaxIdle, MaxConnections: net.MaxConnections, MaxConnectionsPerHost: net.MaxConnectionsPerIP,
 	})
+	n.server.Store(server)
+	// A change that was published before there was a server to tell.
+	net = n.current.Load().Network
+	server.SetLimits(net.MaxConnections, net.MaxConnectionsPerIP)
 	for i, l := range n.listeners {
-		n.server.Serve(l, n.Config.Listeners[i].Name)
+		server.Serve(l, n.Config.Listeners[i].Name)
 	}
 	n.listeners = nil // the server's now
 	return nil
@@ -282,9 +286,9 @@ func (n *Node) Close(now time.Time) error {
 	for _, l := range n.listeners {
 		all = errors.Join(all, l.Close())
 	}
-	if n.server != nil {
+	if server := n.server.Load(); server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-		n.server.Shutdown(ctx)
+		server.Shutdown(ctx)
 		cancel()
 	}
 	if n.groups != nil {

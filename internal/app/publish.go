@@ -39,6 +39,9 @@ func (n *Node) reconfigure(delta *metadata.Delta, img *metadata.Image) {
 			return
 		}
 		n.current.Store(&c)
+		if server := n.server.Load(); server != nil {
+			server.SetLimits(c.Network.MaxConnections, c.Network.MaxConnectionsPerIP)
+		}
 		return
 	}
 }

@@ -27,9 +27,10 @@ type Config struct {
 	Topic func(overrides map[string]string) conf.TopicConfig
 	Log   *slog.Logger
 	// Rand seeds the chance of each log (segment.jitter.ms).
-	Rand               *rand.Rand
-	FlushMethod        FlushMethod
-	ProducerExpiration time.Duration // producer.id.expiration.ms, 24 h
+	Rand        *rand.Rand
+	FlushMethod FlushMethod
+	// ProducerExpiration gives producer.id.expiration.ms as it is now; nil means 24 h.
+	ProducerExpiration func() time.Duration
 	RetentionInterval  time.Duration // log.retention.check.interval.ms, 5 min
 	CheckpointInterval time.Duration // log.flush.offset.checkpoint.interval.ms, 60 s
 	WatermarkInterval  time.Duration // replica.high.watermark.checkpoint.interval.ms, 5 s
@@ -40,7 +41,9 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
-	c.ProducerExpiration = cmp.Or(c.ProducerExpiration, 24*time.Hour)
+	if c.ProducerExpiration == nil {
+		c.ProducerExpiration = func() time.Duration { return 24 * time.Hour }
+	}
 	c.RetentionInterval = cmp.Or(c.RetentionInterval, 5*time.Minute)
 	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, time.Minute)
 	c.WatermarkInterval = cmp.Or(c.WatermarkInterval, 5*time.Second)
@@ -179,7 +182,7 @@ func (s *Set) topicSettings(topic string, img *metadata.Image, known map[string]
 		return c
 	}
 	overrides := img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})
-	c := newSettings(s.Topic(overrides), s.ProducerExpiration)
+	c := newSettings(s.Topic(overrides), s.ProducerExpiration())
 	known[topic] = c
 	return c
 }

@@ -135,6 +135,13 @@ func (s *Server) forget(c *conn) {
 	}
 }
 
+// SetLimits changes MaxConnections and MaxConnectionsPerHost. Connections beyond the new limits stay; no more are taken.
+func (s *Server) SetLimits(connections, perHost int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.MaxConnections, s.MaxConnectionsPerHost = connections, perHost
+}
+
 // Connections tells how many connections are open.
 func (s *Server) Connections() int {
 	s.mu.Lock()
