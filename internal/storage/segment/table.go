@@ -37,14 +37,6 @@ func (t *table) append(e []byte) {
 	t.count++
 }
 
-// last is the newest entry, when it is in memory.
-func (t *table) last() []byte {
-	if len(t.mem) == 0 {
-		return nil
-	}
-	return t.mem[len(t.mem)-t.width:]
-}
-
 // write puts the entries that are not in the file there.
 func (t *table) write(f vfs.File) error {
 	if t.written == t.count {
@@ -59,16 +51,6 @@ func (t *table) write(f vfs.File) error {
 		t.memFrom += extra
 	}
 	return nil
-}
-
-// cut keeps the first n entries. The file is the caller's to truncate.
-func (t *table) cut(n int) {
-	if n >= t.count {
-		return
-	}
-	kept := max(0, n-t.memFrom) * t.width
-	t.mem = append(make([]byte, 0, 2*tailEntries*t.width), t.mem[:kept]...) // a copy: views share the old bytes
-	t.memFrom, t.written, t.synced, t.count = min(t.memFrom, n), min(t.written, n), min(t.synced, n), n
 }
 
 // onDisk makes the table that of a file with n entries, none of them in memory.
