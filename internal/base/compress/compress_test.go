@@ -275,6 +275,10 @@ func TestLZ4FramesThatKafkaDoesNotReadAreRefused(t *testing.T) {
 		"large block":   lz4Header(t, good, lz4Block64KiB, "\x01\x00\x01\x00"),
 		// Java takes it for the end of the frame; other libraries look for another block behind it, and fail.
 		"empty block": lz4Header(t, good, lz4Block64KiB, "\x00\x00\x00\x80"),
+		// Java reads one frame and no further; other libraries want another frame there.
+		"bytes behind":               lz4Header(t, good, lz4Block64KiB, "\x00\x00\x00\x00\x00"),
+		"bytes behind content's sum": lz4Header(t, good|lz4ContentSum, lz4Block64KiB, "\x00\x00\x00\x00\x05\x5d\xcc\x02\x00"),
+		"another frame":              lz4Header(t, good, lz4Block64KiB, "\x00\x00\x00\x00"+string(lz4Header(t, good, lz4Block64KiB, "\x00\x00\x00\x00"))),
 	} {
 		if _, err := Decompress(nil, b, LZ4, 1<<20); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)

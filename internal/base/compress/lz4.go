@@ -90,10 +90,7 @@ func decompressLZ4(dst, src []byte, limit int64) ([]byte, error) {
 			return dst, corrupt(LZ4, "has an empty block, which some of Kafka's clients take for the end and others do not")
 		}
 		if word == 0 {
-			if f.contentSum && len(f.rest) < 4 {
-				return dst, corrupt(LZ4, "content checksum is cut short")
-			}
-			return dst, nil
+			return dst, f.end()
 		}
 		block, err := f.block(word)
 		if err != nil {
@@ -110,6 +107,21 @@ func decompressLZ4(dst, src []byte, limit int64) ([]byte, error) {
 			return dst, err
 		}
 	}
+}
+
+// end holds that nothing but a checksum of the content follows the blocks.
+func (f *lz4Frame) end() error {
+	sum := 0
+	if f.contentSum {
+		sum = 4
+	}
+	switch {
+	case len(f.rest) < sum:
+		return corrupt(LZ4, "content checksum is cut short")
+	case len(f.rest) > sum:
+		return corrupt(LZ4, "has bytes behind its end, which some of Kafka's clients pass over and others do not")
+	}
+	return nil
 }
 
 type lz4Frame struct {
