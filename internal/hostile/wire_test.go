@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/batch"
 )
 
 // peer is one connection to a node.
@@ -133,3 +137,29 @@ func decode(key, version int16, b []byte) (kmsg.Response, error) {
 
 // maxApiVersions is the newest version of ApiVersions that is served; what is newer is answered in version 0.
 const maxApiVersions = 4
+
+// readAll reads what was stored of the attack, as a client does that checks checksums and lengths.
+func (v *victim) readAll(t *testing.T, atLeast int) {
+	t.Helper()
+	cl := v.client(kgo.ConsumeTopics(v.topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for n := 0; n < atLeast; {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("after %d records of at least %d: %v", n, atLeast, err)
+		}
+		n += fetches.NumRecords()
+	}
+}
+
+// readable inflates a batch as franz-go's client does.
+func readable(b []byte) error {
+	h, err := batch.ParseHeader(b)
+	if err != nil {
+		return err
+	}
+	_, err = kgo.DefaultDecompressor().Decompress(b[batch.HeaderSize:h.Size()], kgo.CompressionCodecType(h.Attributes.Codec()))
+	return err
+}
