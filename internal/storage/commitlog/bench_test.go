@@ -132,9 +132,8 @@ func BenchmarkOpenClean(b *testing.B) {
 
 func BenchmarkRecover(b *testing.B) {
 	l := benchLog(b)
-	v := records(1, 1000, 0)
-	for range 60_000 {
-		mustAppend(b, l, v)
+	for i := range 60_000 {
+		mustAppend(b, l, records(1, 1000, int64(i)))
 	}
 	mustFlush(b, l)
 	for _, c := range []struct {
