@@ -241,7 +241,11 @@ func TestEveryOtherRequestWaitsForItsTurn(t *testing.T) {
 		c := w.l.dial()
 		w.send(c, request(keyBegin, 3, 1, "p1"))
 		w.send(c, request(keyHandle, 4, 2, "h"))
-		go w.send(c, request(keyBegin, 3, 3, "p2"))
+		sent := make(chan error, 1)
+		go func() { // the reader takes the body only when its turn has come
+			_, err := c.Write(request(keyBegin, 3, 3, "p2"))
+			sent <- err
+		}()
 		w.wantBegun("p1")
 		w.gate("p1") <- text("1")
 		w.wantAnswer(c, 1, "1")
@@ -249,6 +253,9 @@ func TestEveryOtherRequestWaitsForItsTurn(t *testing.T) {
 		w.gate("h") <- text("2")
 		w.wantAnswer(c, 2, "2")
 		w.wantBegun("p1", "h", "p2")
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
 		w.gate("p2") <- text("3")
 		w.wantAnswer(c, 3, "3")
 	})
