@@ -9,10 +9,14 @@ import (
 	"testing"
 )
 
-func TestFlowsNameFunctionsThatExist(t *testing.T) {
-	text, err := os.ReadFile("../../docs/flows.md")
-	if err != nil {
-		t.Fatal(err)
+func TestDocsNameFunctionsThatExist(t *testing.T) {
+	var text []byte
+	for _, page := range []string{"flows.md", "nonobvious.md"} {
+		b, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, b...)
 	}
 	functions := map[string]bool{}
 	for _, p := range tree(t) {
@@ -26,11 +30,11 @@ func TestFlowsNameFunctionsThatExist(t *testing.T) {
 	}
 	steps := regexp.MustCompile("`([a-z0-9_/]+\\.go:[A-Za-z]+)`").FindAllStringSubmatch(string(text), -1)
 	if len(steps) < 20 {
-		t.Fatalf("docs/flows.md names %d functions: the pattern is broken", len(steps))
+		t.Fatalf("docs/flows.md and nonobvious.md name %d functions: the pattern is broken", len(steps))
 	}
 	for _, s := range steps {
 		if !functions[s[1]] {
-			t.Errorf("docs/flows.md: %s is not there", s[1])
+			t.Errorf("docs: %s is not there", s[1])
 		}
 	}
 }
