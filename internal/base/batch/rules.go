@@ -59,6 +59,9 @@ type ProduceRules struct {
 	MaxMessageBytes int
 	// MaxDecompressedBytes bounds the records of a batch when inflated; zero is DefaultMaxDecompressed.
 	MaxDecompressedBytes int64
+	// Scratch is memory that records may be inflated into; without it, or where it is too small, some is taken. Nothing of the
+	// result aliases it.
+	Scratch []byte
 	// TargetCodec is compression.type, TargetLevel its level (compress.DefaultLevel for the default).
 	TargetCodec TargetCodec
 	TargetLevel int

@@ -47,6 +47,11 @@ func ValidateProduce(records []byte, r ProduceRules) (Validated, error) {
 	if h.Attributes.Codec() != compress.None {
 		s := scratches.Get().(*scratch)
 		defer s.release()
+		if cap(r.Scratch) > cap(s.b) {
+			own := s.b
+			s.b = r.Scratch
+			defer func() { s.b = own }()
+		}
 		if s.b, err = inflate(s.b[:0], body, h.Attributes.Codec(), r.maxDecompressed()); err != nil {
 			if errors.Is(err, kerr.CorruptMessage) {
 				// The checksum is right, so sending it again would not help, which is what CORRUPT_MESSAGE invites to.

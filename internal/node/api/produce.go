@@ -55,7 +55,7 @@ type ackWait struct {
 }
 
 // beginProduce appends what a Produce request carries.
-func (s *Server) beginProduce(_ context.Context, c *Call) transport.Pending {
+func (s *Server) beginProduce(ctx context.Context, c *Call) transport.Pending {
 	req := c.Request.(*kmsg.ProduceRequest)
 	p := &produced{
 		s: s, client: c.Client, version: c.Version, acks: req.Acks, resp: kmsg.NewPtrProduceResponse(),
@@ -64,7 +64,7 @@ func (s *Server) beginProduce(_ context.Context, c *Call) transport.Pending {
 	refused := refuseProduce(req)
 	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	for i := range req.Topics {
-		p.topic(&req.Topics[i], &p.resp.Topics[i], refused)
+		p.topic(ctx, &req.Topics[i], &p.resp.Topics[i], refused)
 	}
 	p.join()
 	return p
@@ -84,7 +84,7 @@ func refuseProduce(req *kmsg.ProduceRequest) error {
 // errNoTransactions is the answer to anything transactional. Clients take it as final and show its text.
 var errNoTransactions = fmt.Errorf("transactions are not supported: %w", kerr.UnsupportedVersion)
 
-func (p *produced) topic(t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceResponseTopic, refused error) {
+func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceResponseTopic, refused error) {
 	*answer = kmsg.NewProduceResponseTopic()
 	answer.Topic, answer.TopicID = t.Topic, t.TopicID
 	answer.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
@@ -102,7 +102,7 @@ func (p *produced) topic(t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceRespon
 		tp := kafka.TopicPartition{Topic: name, Partition: a.Partition}
 		perr := err
 		if perr == nil {
-			perr = p.append(tp, t.Partitions[i].Records, a)
+			perr = p.append(ctx, tp, t.Partitions[i].Records, a)
 		}
 		if perr != nil {
 			p.fail(tp, a, perr)
@@ -111,13 +111,13 @@ func (p *produced) topic(t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceRespon
 }
 
 // append appends one partition's batch and notes what its acknowledgement waits for.
-func (p *produced) append(tp kafka.TopicPartition, records []byte, a *kmsg.ProduceResponseTopicPartition) error {
+func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, records []byte, a *kmsg.ProduceResponseTopicPartition) error {
 	part, err := p.s.hosted(tp)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	v, err := batch.ValidateProduce(records, part.Rules(now, p.version >= zstdFrom))
+	v, err := p.s.inflation.validate(ctx, records, part.Rules(now, p.version >= zstdFrom))
 	if err != nil {
 		return err
 	}

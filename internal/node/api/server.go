@@ -82,6 +82,7 @@ type Server struct {
 	entries     []Entry
 	sessions    *fetchSessions
 	producerIDs producerIDs
+	inflation   inflation
 }
 
 type opKey struct{ key, version int16 }
@@ -91,7 +92,7 @@ func New(c Config) *Server {
 	if c.Settings == nil {
 		c.Settings = defaultSettings
 	}
-	s := &Server{Config: c}
+	s := &Server{Config: c, inflation: newInflation()}
 	s.sessions = newFetchSessions(c.Settings().FetchSessions)
 	s.entries = sorted(s.table())
 	s.ops = s.operations()
