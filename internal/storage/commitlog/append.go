@@ -137,8 +137,8 @@ func (l *Log) added(h batch.Header, m producers.Marker) error {
 	return nil
 }
 
-// addProducer records the batch, which lies in s, in the producers' state and an aborted transaction in s's index. A
-// control batch without marker has m of NoProducerID.
+// addProducer records the batch, which lies in s, in the producers' state and an aborted transaction in s's index (unless
+// s is nil). A control batch without marker has m of NoProducerID.
 func (l *Log) addProducer(s *segment.Segment, h batch.Header, m producers.Marker) error {
 	if !h.Attributes.IsControl() {
 		l.mu.producers.Appended(h)
@@ -148,7 +148,7 @@ func (l *Log) addProducer(s *segment.Segment, h batch.Header, m producers.Marker
 		return nil
 	}
 	done, stable, ok := l.mu.producers.AppendedMarker(m, h.BaseOffset)
-	if !ok || !done.Aborted {
+	if !ok || !done.Aborted || s == nil {
 		return nil
 	}
 	l.dirChanged() // it may be the file's first

@@ -122,13 +122,18 @@ func (l *Log) loadProducers(now time.Time, point kafka.Offset, clean bool) error
 	if from >= l.End() && clean {
 		return nil
 	}
-	for _, s := range l.mu.segments[l.floor(min(from, l.End())):] {
-		if err := s.TruncateTxns(min(from, l.End())); err != nil {
+	// What the transaction indexes say of the records below point is durable, and must stay so: it is not written again.
+	point = min(point, l.End())
+	for _, s := range l.mu.segments[l.floor(point):] {
+		if err := s.TruncateTxns(point); err != nil {
 			return err
 		}
 	}
 	err := l.walk(from, func(s *segment.Segment, h batch.Header, whole func() ([]byte, error)) error {
 		l.mu.snapshots.grown += int64(h.Size())
+		if h.BaseOffset < point {
+			s = nil
+		}
 		return l.replay(s, h, whole)
 	})
 	l.mu.producers.Expire(now, l.mu.config.ProducerExpiration)
@@ -164,6 +169,7 @@ func (l *Log) loadSnapshot(now time.Time, point kafka.Offset) (kafka.Offset, boo
 	return 0, false
 }
 
+// replay makes a batch known to the producers; an aborted transaction goes to the index of s, if that is given.
 func (l *Log) replay(s *segment.Segment, h batch.Header, whole func() ([]byte, error)) error {
 	if !h.HasProducer() {
 		return nil

@@ -40,7 +40,7 @@ func DecodeAborted(b []byte) ([]AbortedTxn, error) {
 	for ; len(b) >= abortedWidth; b = b[abortedWidth:] {
 		a := AbortedTxn{ProducerID: kafka.ProducerID(be.Uint64(b[2:])), First: kafka.Offset(be.Uint64(b[10:])),
 			Last: kafka.Offset(be.Uint64(b[18:])), Stable: kafka.Offset(be.Uint64(b[26:]))}
-		if v := be.Uint16(b); v != abortedVersion || a.First > a.Last || a.First < 0 || len(txns) > 0 && a.Last <= txns[len(txns)-1].Last {
+		if v := be.Uint16(b); v != abortedVersion || a.First >= a.Last || a.First < 0 || len(txns) > 0 && a.Last <= txns[len(txns)-1].Last {
 			return txns, fmt.Errorf("bad entry %d of a transaction index: %w", len(txns), kerr.CorruptMessage)
 		}
 		txns = append(txns, a)
