@@ -10,7 +10,8 @@ import (
 )
 
 // TruncateTo drops the batches that reach offset o or beyond, and the epochs that began there, durably. A batch that
-// holds o goes as a whole. Beyond the end only the epochs are looked at.
+// holds o goes as a whole. Beyond the end only the epochs are looked at. The caller must checkpoint the recovery point
+// before it appends again: one that is still beyond the new end would have recovery trust records that were never flushed.
 func (l *Log) TruncateTo(o kafka.Offset) error {
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
