@@ -8,8 +8,10 @@ import (
 
 // Budget bounds the memory of all requests in flight, of every connection and listener of a process. A frame's whole size
 // is reserved before its body is read, so that admitted frames can always complete: there is no state in which all hold a
-// part and wait for more. Two rules keep one kind of client from starving another:
+// part and wait for more. Three rules keep one kind of client from starving another:
 //
+//   - An eighth of the budget is for frames that have arrived already, in a connection's read buffer: nobody can hold that
+//     by sending half of something, and most requests are as small.
 //   - Frames above largeFrame share half of the budget, so that ordinary requests always have the other half.
 //   - While anyone waits, a frame that arrives slower than pressureRate loses its connection: a half-sent frame is the
 //     one hold that only a stranger can end.
@@ -20,7 +22,8 @@ type Budget struct {
 	large lane // of it, by large frames
 
 	mu      sync.Mutex // guards all below, and both lanes
-	small   []*waiter  // in order of arrival
+	ready   []*waiter  // in order of arrival: whose frame has arrived
+	small   []*waiter  // likewise: not yet
 	big     []*waiter
 	reading map[*Hold]struct{} // whose frame has not fully arrived
 }
@@ -35,7 +38,7 @@ type Hold struct {
 	size  int64
 	large bool
 	begun time.Time
-	evict func()
+	evict func() // nil: the frame has arrived
 }
 
 type waiter struct {
@@ -59,13 +62,14 @@ func NewBudget(capacity int64) *Budget {
 }
 
 // Reserve waits until n bytes are free and takes them; what is larger than its whole lane takes the whole lane. evict is
-// called, from another goroutine and at most a few times, when the frame arrives too slowly while others wait.
+// called, from another goroutine and at most a few times, when the frame arrives too slowly while others wait; it is nil for a
+// frame that has arrived already.
 func (b *Budget) Reserve(ctx context.Context, n int64, evict func()) (*Hold, error) {
 	h := &Hold{b: b, size: n, large: n > largeFrame, evict: evict}
 	if h.large {
 		h.size = min(n, b.large.capacity)
 	}
-	h.size = min(h.size, b.total.capacity)
+	h.size = min(h.size, b.open(h))
 	b.mu.Lock()
 	if b.mayTake(h, nil) {
 		b.take(h)
@@ -96,15 +100,32 @@ func (b *Budget) wait(ctx context.Context, w *waiter) error {
 
 // mayTake tells whether h can be granted with w at the head of its queue (nil: h does not queue yet).
 func (b *Budget) mayTake(h *Hold, w *waiter) bool {
-	queue := b.small
-	if h.large {
-		queue = b.big
-		if !b.large.fits(h.size) {
-			return false
-		}
+	queue := *b.queue(h)
+	if h.large && !b.large.fits(h.size) {
+		return false
 	}
 	first := len(queue) == 0 || queue[0] == w
-	return first && b.total.fits(h.size)
+	return first && b.total.used+h.size <= b.open(h)
+}
+
+// open is how much of the whole budget h may fill.
+func (b *Budget) open(h *Hold) int64 {
+	const spare = 8
+	if h.evict == nil {
+		return b.total.capacity
+	}
+	return b.total.capacity - b.total.capacity/spare
+}
+
+// queue is where h waits.
+func (b *Budget) queue(h *Hold) *[]*waiter {
+	switch {
+	case h.large:
+		return &b.big
+	case h.evict == nil:
+		return &b.ready
+	}
+	return &b.small
 }
 
 func (b *Budget) take(h *Hold) {
@@ -112,30 +133,26 @@ func (b *Budget) take(h *Hold) {
 	if h.large {
 		b.large.used += h.size
 	}
-	h.begun = time.Now()
-	b.reading[h] = struct{}{}
+	if h.evict != nil {
+		h.begun = time.Now()
+		b.reading[h] = struct{}{}
+	}
 }
 
 func (b *Budget) enqueue(w *waiter) {
-	if w.hold.large {
-		b.big = append(b.big, w)
-		return
-	}
-	b.small = append(b.small, w)
+	queue := b.queue(w.hold)
+	*queue = append(*queue, w)
 }
 
 // grant serves whoever can go on. Small frames first: large ones are bounded by their lane, not starved by it, since small
 // frames come and go in milliseconds.
 func (b *Budget) grant() {
-	for len(b.small) > 0 && b.mayTake(b.small[0].hold, b.small[0]) {
-		b.take(b.small[0].hold)
-		close(b.small[0].granted)
-		b.small = b.small[1:]
-	}
-	for len(b.big) > 0 && b.mayTake(b.big[0].hold, b.big[0]) {
-		b.take(b.big[0].hold)
-		close(b.big[0].granted)
-		b.big = b.big[1:]
+	for _, queue := range []*[]*waiter{&b.ready, &b.small, &b.big} {
+		for len(*queue) > 0 && b.mayTake((*queue)[0].hold, (*queue)[0]) {
+			b.take((*queue)[0].hold)
+			close((*queue)[0].granted)
+			*queue = (*queue)[1:]
+		}
 	}
 }
 
@@ -149,8 +166,8 @@ func (b *Budget) abandon(w *waiter) {
 		return
 	default:
 	}
-	b.small = without(b.small, w)
-	b.big = without(b.big, w)
+	queue := b.queue(w.hold)
+	*queue = without(*queue, w)
 	b.grant()
 }
 

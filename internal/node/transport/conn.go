@@ -177,15 +177,16 @@ func (c *conn) readRequest() (*item, error) {
 	if err := c.awaitTurn(ahead); err != nil {
 		return nil, err
 	}
-	hold, err := c.srv.Budget.Reserve(c.ctx, charge(&op, int64(size)), c.evict)
+	evict, err := c.gather(size)
+	if err != nil {
+		return nil, err
+	}
+	hold, err := c.srv.Budget.Reserve(c.ctx, charge(&op, int64(size)), evict)
 	if err != nil {
 		return nil, err
 	}
 	it := &item{op: op, frame: frame{hold: hold}}
-	c.nc.SetReadDeadline(time.Now().Add(frameTime(size)))
-	if c.draining.Load() {
-		c.nc.SetReadDeadline(time.Unix(1, 0)) // drain came between: its deadline holds
-	}
+	c.frameDeadline(size)
 	it.frame.buf, err = readBody(c.in, size)
 	if err == nil {
 		hold.Arrived()
@@ -196,6 +197,26 @@ func (c *conn) readRequest() (*item, error) {
 		it.frame.release()
 	}
 	return it, err
+}
+
+// gather waits until the read buffer holds the frame, or is full of it: what is only announced takes nothing of the budget. It
+// returns the means to give up a frame of which more is to come.
+func (c *conn) gather(size int) (evict func(), err error) {
+	c.frameDeadline(size)
+	if _, err := c.in.Peek(min(size, readBuffer)); err != nil {
+		return nil, err
+	}
+	if size > readBuffer {
+		evict = c.evict
+	}
+	return evict, nil
+}
+
+func (c *conn) frameDeadline(size int) {
+	c.nc.SetReadDeadline(time.Now().Add(frameTime(size)))
+	if c.draining.Load() {
+		c.nc.SetReadDeadline(time.Unix(1, 0)) // drain came between: its deadline holds
+	}
 }
 
 // open finds the header and the body in the frame, and the memory that decoding the body will take.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -404,18 +405,48 @@ func TestHalfSentFramesDoNotStarveOthers(t *testing.T) {
 		var slow []net.Conn
 		for range 8 { // as much as the budget, and as much again waiting
 			c := w.l.dial()
-			w.send(c, append(binary.BigEndian.AppendUint32(nil, 1<<20), request(keyBegin, 3, 1, "slow")[4:]...))
+			w.send(c, append(binary.BigEndian.AppendUint32(nil, 1<<20), request(keyBegin, 3, 1, strings.Repeat("slow", readBuffer))[4:]...))
 			slow = append(slow, c)
 		}
-		c := w.l.dial()
-		begun := time.Now()
-		w.send(c, request(keyPlain, 0, 5, "small"))
-		w.wantAnswer(c, 5, "echo small")
-		if d := time.Since(begun); d > 5*time.Second {
-			t.Fatalf("a healthy client waited %v", d)
+		for _, text := range []string{"small", strings.Repeat("larger", readBuffer)} {
+			c := w.l.dial()
+			begun := time.Now()
+			w.send(c, request(keyPlain, 0, 5, text))
+			w.wantAnswer(c, 5, "echo "+text)
+			d := time.Since(begun)
+			if d > 5*time.Second {
+				t.Fatalf("a healthy client waited %v", d)
+			}
+			if text == "small" && d > 0 {
+				t.Fatalf("a request that had arrived waited %v for those that had not", d)
+			}
 		}
 		for _, c := range slow {
 			c.Close()
+		}
+	})
+}
+
+func TestFramesThatAreOnlyAnnouncedHoldNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *Config) { c.Budget = NewBudget(4 << 20) })
+		defer w.srv.Close()
+		var announced []net.Conn
+		for range 100 {
+			c := w.l.dial()
+			w.send(c, append(binary.BigEndian.AppendUint32(nil, 1<<20), request(keyBegin, 3, 1, "slow")[4:]...))
+			announced = append(announced, c)
+		}
+		synctest.Wait()
+		if used := w.srv.Budget.Used(); used != 0 {
+			t.Errorf("%d bytes are held for nothing", used)
+		}
+		begun := time.Now()
+		for _, c := range announced {
+			w.wantClosed(c)
+		}
+		if d := time.Since(begun); d > time.Minute {
+			t.Errorf("they were closed after %v", d)
 		}
 	})
 }
