@@ -60,7 +60,7 @@ func (p *peer) attack(b []byte) outcome {
 	}
 	p.send(b)
 	if waits[key] {
-		return p.answerWithin(key, version, correlation, 30*time.Millisecond)
+		return p.answerWithin(key, version, correlation, 5*time.Millisecond)
 	}
 	got := p.answer(key, version, correlation)
 	if got == silent || got == wrong {
