@@ -59,7 +59,7 @@ func (c *command) consume() *cobra.Command {
 	f.BoolVarP(&o.follow, "follow", "f", false, "go on at the end")
 	f.StringVar(&o.format, "format", "text", "text or json")
 	f.StringVar(&o.print, "print", "value", "what a line of text shows: topic, partition, offset, timestamp, key, headers, value, or all")
-	f.StringVar(&o.separator, "separator", "\t", "what stands between these")
+	f.StringVar(&o.separator, "separator", `\t`, `what stands between these; \t, \n and \x1f are understood`)
 	return cmd
 }
 
@@ -80,6 +80,9 @@ func (o *consumeOptions) check(cmd *cobra.Command) error {
 		if o.to, err = parsePosition("--to", o.toText); err != nil {
 			return err
 		}
+	}
+	if o.separator, err = unescape("--separator", o.separator); err != nil {
+		return err
 	}
 	switch {
 	case o.format != "text" && o.format != "json":

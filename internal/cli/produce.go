@@ -47,7 +47,7 @@ func (c *command) produce() *cobra.Command {
 	c.bootstrapFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "text", "text or json")
-	f.StringVarP(&o.separator, "key-separator", "K", "", "what stands between key and value; a line without it has no key")
+	f.StringVarP(&o.separator, "key-separator", "K", "", `what stands between key and value, with \t and \x1f understood; a line without it has no key`)
 	f.StringVarP(&o.key, "key", "k", "", "key of all records")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "header of all records as name=value, may be repeated")
 	f.Int32VarP(&o.partition, "partition", "p", -1, "partition to write to (default: by the key, as Java clients choose)")
@@ -106,6 +106,10 @@ func (o *produceOptions) client(cmd *cobra.Command, topic string) ([]kgo.Opt, er
 	}
 	if o.format == "json" && (o.separator != "" || o.emptyAsNull) {
 		return nil, usage("--key-separator and --empty-as-null are for --format text")
+	}
+	var err error
+	if o.separator, err = unescape("--key-separator", o.separator); err != nil {
+		return nil, err
 	}
 	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
 	codec, ok := codecs[o.codec]

@@ -175,3 +175,12 @@ func appendText(dst []byte, r *kgo.Record, fields []string, separator string) []
 	}
 	return dst
 }
+
+// unescape reads the escapes of a separator, such as \t, which a shell hands on as two characters.
+func unescape(flag, text string) (string, error) {
+	out, err := strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`)
+	if err != nil {
+		return "", usage("%s: %q has an escape that is not known: \\t, \\n, \\\\ and \\xNN are", flag, text)
+	}
+	return out, nil
+}

@@ -43,6 +43,9 @@ func TestKeysHeadersPartitionsAndNulls(t *testing.T) {
 	w.want("", "consume a -p 0,1", "")
 	w.run("v\n", "produce a --key fixed -p 0")
 	w.want("", "consume a -p 0 --print key,value", "fixed\tv\n")
+	w.run("tab\tv\n", `produce a -K \t -p 1`)
+	w.want("", `consume a -p 1 --print value,key --separator \x7c`, "v|tab\n")
+	w.refused(ExitUsage, "", `consume a --separator \q`, `--separator: "\\q" has an escape that is not known`)
 	w.refused(ExitFailed, "", "consume a -p 7", "topic a has no partition 7: it has 3, from 0 on")
 	w.refused(ExitFailed, "", "consume nowhere", "cannot read topic nowhere: it does not exist")
 }
