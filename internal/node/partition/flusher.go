@@ -3,6 +3,7 @@ package partition
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
@@ -97,16 +98,17 @@ func (f *flusher) round(ps []*Partition) {
 }
 
 func (f *flusher) syncEach(ps []*Partition) {
+	together(len(ps), func(i int) { f.syncOne(ps[i]) })
+}
+
+// together calls do with 0 to n-1, some at the same time, and returns when all have ended.
+func together(n int, do func(i int)) {
 	var wg sync.WaitGroup
-	next := make(chan *Partition, len(ps))
-	for _, p := range ps {
-		next <- p
-	}
-	close(next)
-	for range min(len(ps), flushAtOnce) {
+	var next atomic.Int64
+	for range min(n, flushAtOnce) {
 		wg.Go(func() {
-			for p := range next {
-				f.syncOne(p)
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
 			}
 		})
 	}
@@ -127,26 +129,30 @@ func (f *flusher) syncOne(p *Partition) {
 	}
 }
 
-// syncAll notes where each log ends, syncs the file system, and then knows each to be durable up to there.
+// syncAll notes where each log ends, syncs the file system, and then knows each to be durable up to there. Where a log begins
+// an epoch, Dirty writes and syncs a small file: after a crash all of them do, so they do it together.
 func (f *flusher) syncAll(ps []*Partition) {
-	type mark struct {
-		p   *Partition
-		log *commitlog.Log
-		end kafka.Offset
-	}
-	marks := make([]mark, 0, len(ps))
-	for _, p := range ps {
-		if log := p.openLog(); log != nil {
-			end, _ := log.Dirty()
-			marks = append(marks, mark{p, log, end})
+	logs, ends := make([]*commitlog.Log, len(ps)), make([]kafka.Offset, len(ps))
+	together(len(ps), func(i int) {
+		if logs[i] = ps[i].openLog(); logs[i] == nil {
+			return
 		}
+		ends[i], _ = logs[i].Dirty()
+		if err := logs[i].Failed(); err != nil && !errors.Is(err, commitlog.ErrClosed) {
+			f.dir.fail(err)
+		}
+	})
+	if f.dir.offline() != nil {
+		return
 	}
 	if err := f.fs.SyncFS(f.dir.Path()); err != nil {
 		f.dir.fail(err)
 		return
 	}
-	for _, m := range marks {
-		m.log.MarkFlushed(m.end)
-		m.p.flushed()
+	for i, log := range logs {
+		if log != nil {
+			log.MarkFlushed(ends[i])
+			ps[i].flushed()
+		}
 	}
 }

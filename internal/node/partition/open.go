@@ -47,7 +47,7 @@ func (p *Partition) open() error {
 	// shorter to clients than it was before.
 	if p.set.flushes(p) && log.Flushed() < log.End() {
 		if _, err := log.Flush(); err != nil {
-			return p.openFailed(fmt.Errorf("flush what was recovered of %v: %w", p.tp, err))
+			return p.set.storageError(p.dir, fmt.Errorf("flush what was recovered of %v: %w", p.tp, err))
 		}
 	}
 	return p.begin(log, s)
