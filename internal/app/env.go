@@ -18,7 +18,9 @@ type Env struct {
 	FS     vfs.FS
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 	// Seed gives the seed of every source of chance: topic ids, election timeouts, jitter.
-	Seed           func() [32]byte
+	Seed func() [32]byte
+	// FileLimit is how many files and connections the process may have open, or 0 when nobody knows.
+	FileLimit      func() int
 	Getenv         func(string) string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -35,7 +37,8 @@ func OSEnv() Env {
 			_, _ = crand.Read(seed[:]) // never fails: the runtime ends the process instead
 			return seed
 		},
-		Getenv: os.Getenv,
-		Stdin:  os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		FileLimit: fileLimit,
+		Getenv:    os.Getenv,
+		Stdin:     os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 }

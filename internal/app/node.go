@@ -247,17 +247,25 @@ func (n *Node) serve(context.Context) error {
 		Log:         n.Log.With("component", "transport"),
 		Budget:      transport.NewBudget(net.RequestMemory),
 		MaxFrame:    net.RequestMaxBytes,
-		IdleTimeout: net.MaxIdle, MaxConnections: net.MaxConnections, MaxConnectionsPerHost: net.MaxConnectionsPerIP,
+		IdleTimeout: net.MaxIdle,
 	})
 	n.server.Store(server)
-	// A change that was published before there was a server to tell.
-	net = n.current.Load().Network
-	server.SetLimits(net.MaxConnections, net.MaxConnectionsPerIP)
+	n.limit(server, n.current.Load().Network) // now: a change may have been published before there was a server to tell
 	for i, l := range n.listeners {
 		server.Serve(l, n.Config.Listeners[i].Name)
 	}
 	n.listeners = nil // the server's now
 	return nil
+}
+
+// limit bounds the connections. Half of the files that the process may open are left to the logs, whatever is configured: a
+// log that cannot open its files takes its log dir offline, which no number of clients should bring about.
+func (n *Node) limit(server *transport.Server, c conf.NetworkConfig) {
+	most := c.MaxConnections
+	if files := n.Env.FileLimit(); files > 0 {
+		most = min(most, files/2)
+	}
+	server.SetLimits(most, c.MaxConnectionsPerIP)
 }
 
 // settings are the values of the configuration that requests depend on, as they are now.

@@ -40,7 +40,7 @@ func (n *Node) reconfigure(delta *metadata.Delta, img *metadata.Image) {
 		}
 		n.current.Store(&c)
 		if server := n.server.Load(); server != nil {
-			server.SetLimits(c.Network.MaxConnections, c.Network.MaxConnectionsPerIP)
+			n.limit(server, c.Network)
 		}
 		return
 	}
