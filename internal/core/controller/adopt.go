@@ -19,6 +19,9 @@ func (s *step) adoptTopic(req AdoptTopic) (AdoptedTopic, error) {
 	case req.Partitions < 1 || req.Partitions > MaxRecords:
 		return AdoptedTopic{}, problem(kerr.InvalidPartitions, "Number of partitions was set to an invalid value: %d.", req.Partitions)
 	}
+	if len(req.Epochs) > 0 && len(req.Epochs) != int(req.Partitions) {
+		return AdoptedTopic{}, problem(kerr.InvalidRequest, "%d leader epochs for %d partitions.", len(req.Epochs), req.Partitions)
+	}
 	if other, ok := s.img.TopicByID(req.ID); ok {
 		return AdoptedTopic{}, problem(kerr.TopicAlreadyExists, "Topic id %s belongs to topic '%s'.", req.ID, other.Name)
 	}
@@ -33,7 +36,11 @@ func (s *step) adoptTopic(req AdoptTopic) (AdoptedTopic, error) {
 	s.add(&metadata.TopicRecord{Name: req.Name, ID: id})
 	s.addConfigs(scope, req.Configs)
 	for i := range req.Partitions {
-		s.add(s.newPartition(id, i, []kafka.NodeID{req.Node}))
+		p := s.newPartition(id, i, []kafka.NodeID{req.Node})
+		if len(req.Epochs) > 0 {
+			p.LeaderEpoch = req.Epochs[i]
+		}
+		s.add(p)
 	}
 	return AdoptedTopic{ID: id}, nil
 }

@@ -79,6 +79,7 @@ type Output struct {
 //	AllocateProducerIDs                   ProducerIDs
 //	Bootstrap                             Bootstrapped
 //	AdoptTopic                            AdoptedTopic
+//	RaiseProducerIDs                      RaisedProducerIDs
 func (c *Controller) Step(now time.Time, rnd *rand.Rand, img *metadata.Image, req any) Output {
 	s := &step{cfg: &c.cfg, rnd: rnd, img: img}
 	var reply any
@@ -104,6 +105,8 @@ func (c *Controller) Step(now time.Time, rnd *rand.Rand, img *metadata.Image, re
 		reply, err = s.bootstrap(), nil
 	case AdoptTopic:
 		reply, err = s.adoptTopic(req)
+	case RaiseProducerIDs:
+		reply, err = s.raiseProducerIDs(req), nil
 	default:
 		err = fmt.Errorf("controller: no step for %T: %w", req, kerr.UnsupportedVersion)
 	}

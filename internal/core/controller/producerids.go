@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
@@ -22,4 +23,11 @@ func (s *step) allocateProducerIDs(req AllocateProducerIDs) (ProducerIDs, error)
 	}
 	s.add(&metadata.ProducerIDsRecord{Node: req.Node, NodeEpoch: req.Epoch, Next: first + ProducerIDBlock})
 	return ProducerIDs{First: first, Count: ProducerIDBlock}, nil
+}
+
+func (s *step) raiseProducerIDs(req RaiseProducerIDs) RaisedProducerIDs {
+	if req.Next > s.img.NextProducerID() {
+		s.add(&metadata.ProducerIDsRecord{Node: kafka.NoNode, NodeEpoch: -1, Next: req.Next})
+	}
+	return RaisedProducerIDs{}
 }

@@ -58,7 +58,16 @@ type AdoptTopic struct {
 	Partitions int32
 	Node       kafka.NodeID
 	Configs    map[string]string
+	// Epochs are the leader epochs that the partitions begin with, above those in their logs; nil begins with 0.
+	Epochs []kafka.LeaderEpoch
 }
 
 // AdoptedTopic replies to AdoptTopic.
 type AdoptedTopic struct{ ID kafka.TopicID }
+
+// RaiseProducerIDs sees to it that no producer id below Next is handed out any more: the records that came with adopted
+// topics bear them.
+type RaiseProducerIDs struct{ Next kafka.ProducerID }
+
+// RaisedProducerIDs replies to RaiseProducerIDs.
+type RaisedProducerIDs struct{}

@@ -176,3 +176,8 @@ func SetAsideMetadata(fsys vfs.FS, dir string, rnd *rand.Rand) (string, error) {
 	}
 	return to, nil
 }
+
+// IsMetadataSetAside tells a folder that SetAsideMetadata has renamed.
+func IsMetadataSetAside(e fs.DirEntry) bool {
+	return e.IsDir() && strings.HasPrefix(e.Name(), metadataLog+".") && strings.HasSuffix(e.Name(), straySuffix)
+}
