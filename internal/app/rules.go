@@ -1,6 +1,8 @@
 package app
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -24,13 +26,19 @@ type configRules struct {
 	static conf.Static
 }
 
-func (r configRules) Check(scope metadata.ConfigType, name, value string) error {
-	return conf.Check(conf.Scope(scope), name, value)
-}
-
-func (r configRules) Dynamic(name string, perBroker bool) error {
-	d, _ := conf.Lookup(conf.ScopeBroker, name)
-	return conf.CheckBroker(perBroker, map[string]string{name: d.Default})
+func (r configRules) Check(img *metadata.Image, of metadata.ConfigResource, all, changed map[string]string) error {
+	switch of.Type {
+	case metadata.TopicConfig:
+		return conf.CheckTopic(all, layersIn(img, r.node, r.static))
+	case metadata.BrokerConfig:
+		return conf.CheckBroker(of.Name != "", changed)
+	}
+	for _, name := range slices.Sorted(maps.Keys(changed)) {
+		if err := conf.Check(conf.Scope(of.Type), name, changed[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r configRules) IsList(scope metadata.ConfigType, name string) bool {

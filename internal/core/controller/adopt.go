@@ -26,7 +26,7 @@ func (s *step) adoptTopic(req AdoptTopic) (AdoptedTopic, error) {
 		return AdoptedTopic{}, problem(kerr.TopicAlreadyExists, "Topic id %s belongs to topic '%s'.", req.ID, other.Name)
 	}
 	scope := metadata.ConfigResource{Type: metadata.TopicConfig, Name: req.Name}
-	if p := s.checkConfigs(scope, req.Configs); p != nil {
+	if p := s.checkConfigs(scope, req.Configs, req.Configs); p != nil {
 		return AdoptedTopic{}, p
 	}
 	id := req.ID

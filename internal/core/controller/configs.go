@@ -114,7 +114,15 @@ func (s *step) alterResource(a *alteration) *Problem {
 	if p != nil {
 		return p
 	}
-	if p := s.checkConfigs(a.resource, set); p != nil {
+	all := maps.Clone(old)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, set)
+	for _, name := range gone {
+		delete(all, name)
+	}
+	if p := s.checkConfigs(a.resource, all, set); p != nil {
 		return p
 	}
 	// As in Kafka, a broker's value is written again though it is the same: it makes nodes read files anew that it names.
@@ -157,7 +165,7 @@ func (s *step) checkResource(r metadata.ConfigResource) *Problem {
 		if r.Name == "" {
 			return problem(kerr.InvalidRequest, "Default topic resources are not allowed.")
 		}
-		if p := checkTopicName(r.Name); p != nil {
+		if p := CheckTopicName(r.Name); p != nil {
 			return p
 		}
 		if _, ok := s.img.Topic(r.Name); !ok {
@@ -244,22 +252,15 @@ func (s *step) changeList(r metadata.ConfigResource, op configOp, old map[string
 	return strings.Join(parts, ","), nil
 }
 
-// checkConfigs holds new values against the rules, in the order of their names.
-func (s *step) checkConfigs(r metadata.ConfigResource, set map[string]string) *Problem {
-	for _, name := range slices.Sorted(maps.Keys(set)) {
-		value := set[name]
+// checkConfigs holds the overrides that a resource would have against the rules; changed are the new ones among them.
+func (s *step) checkConfigs(r metadata.ConfigResource, all, changed map[string]string) *Problem {
+	for _, value := range changed {
 		if len(value) > maxConfigValue {
 			return problem(kerr.InvalidConfig, "The configuration value cannot be added because it exceeds the maximum value size of %d bytes.", maxConfigValue)
 		}
-		if err := s.cfg.Rules.Check(r.Type, name, value); err != nil {
-			return refusal(err, kerr.InvalidConfig)
-		}
-		if r.Type != metadata.BrokerConfig {
-			continue
-		}
-		if err := s.cfg.Rules.Dynamic(name, r.Name != ""); err != nil {
-			return refusal(err, kerr.InvalidRequest)
-		}
+	}
+	if err := s.cfg.Rules.Check(s.img, r, all, changed); err != nil {
+		return refusal(err, kerr.InvalidConfig)
 	}
 	return nil
 }

@@ -33,10 +33,9 @@ type Config struct {
 // ConfigRules knows the configuration keys. Its errors are told to users as they are: under INVALID_CONFIG, or under the
 // *kerr.Error that they wrap.
 type ConfigRules interface {
-	// Check says why a value may not be set, nil when it may; it refuses unknown names too.
-	Check(scope metadata.ConfigType, name, value string) error
-	// Dynamic says why a broker key may not be changed while nodes run: for one node (perBroker) or for all.
-	Dynamic(name string, perBroker bool) error
+	// Check says why a resource may not have all these overrides, of which changed are the ones to be set now; nil when it
+	// may. It refuses unknown names, values that contradict each other, and broker keys that do not change while nodes run.
+	Check(img *metadata.Image, r metadata.ConfigResource, all, changed map[string]string) error
 	// IsList tells whether APPEND and SUBTRACT apply.
 	IsList(scope metadata.ConfigType, name string) bool
 	// Default is the value that APPEND and SUBTRACT start from where nothing is set.

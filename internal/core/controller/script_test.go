@@ -82,7 +82,22 @@ func newScript() *script {
 // testRules know four topic keys, one group key and two broker keys.
 type testRules struct{}
 
-func (testRules) Check(scope metadata.ConfigType, name, value string) error {
+func (testRules) Check(_ *metadata.Image, r metadata.ConfigResource, all, changed map[string]string) error {
+	for _, name := range sortedKeys(changed) {
+		if err := checkKey(name, changed[name]); err != nil {
+			return err
+		}
+		if name == "log.dirs" && r.Type == metadata.BrokerConfig {
+			return &Problem{Code: kerr.InvalidRequest, Message: "Cannot update these configs dynamically: Set(log.dirs)"}
+		}
+	}
+	if all["follower.list"] != "" && all["compression.type"] == "none" {
+		return fmt.Errorf("follower.list and compression.type=none exclude each other")
+	}
+	return nil
+}
+
+func checkKey(name, value string) error {
 	switch name {
 	case "cleanup.policy", "follower.list", "compression.type", "consumer.session.timeout.ms", "log.dirs":
 		return nil
@@ -93,13 +108,6 @@ func (testRules) Check(scope metadata.ConfigType, name, value string) error {
 		return nil
 	}
 	return fmt.Errorf("Unknown topic config name: %s", name)
-}
-
-func (testRules) Dynamic(name string, perBroker bool) error {
-	if name == "log.dirs" {
-		return fmt.Errorf("Cannot update these configs dynamically: Set(log.dirs)")
-	}
-	return nil
 }
 
 func (testRules) IsList(_ metadata.ConfigType, name string) bool {

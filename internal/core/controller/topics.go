@@ -132,7 +132,7 @@ func (s *step) checkNewName(name string) *Problem {
 	if _, ok := s.img.Topic(name); ok {
 		return problem(kerr.TopicAlreadyExists, "Topic '%s' already exists.", name)
 	}
-	if p := checkTopicName(name); p != nil {
+	if p := CheckTopicName(name); p != nil {
 		return p
 	}
 	if other, ok := s.img.Colliding(name); ok {
@@ -141,8 +141,8 @@ func (s *step) checkNewName(name string) *Problem {
 	return nil
 }
 
-// checkTopicName says in Kafka's words what kafka.ValidateTopicName refuses.
-func checkTopicName(name string) *Problem {
+// CheckTopicName says in Kafka's words what kafka.ValidateTopicName refuses; nil when it does not.
+func CheckTopicName(name string) *Problem {
 	if kafka.ValidateTopicName(name) == nil {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (s *step) creationConfigs(t *kmsg.CreateTopicsRequestTopic) (map[string]str
 	if len(null) > 0 {
 		return nil, problem(kerr.InvalidConfig, "Null value not supported for topic configs: %s", strings.Join(null, ","))
 	}
-	return configs, s.checkConfigs(metadata.ConfigResource{Type: metadata.TopicConfig, Name: t.Topic}, configs)
+	return configs, s.checkConfigs(metadata.ConfigResource{Type: metadata.TopicConfig, Name: t.Topic}, configs, configs)
 }
 
 // placeNewTopic says on which nodes each partition goes, by the request's assignment or by our own choice.

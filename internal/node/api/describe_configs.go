@@ -11,6 +11,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/controller"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
@@ -21,10 +22,9 @@ func (s *Server) describeConfigs(_ context.Context, c *Call, req *kmsg.DescribeC
 	for _, r := range req.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
-		entries, err := s.configsOf(r, include)
-		if err != nil {
-			out.ErrorCode = s.codeOf(err, "describe configs")
-			out.ErrorMessage = kmsg.StringPtr(err.Error())
+		entries, p := s.configsOf(r, include)
+		if p != nil {
+			out.ErrorCode, out.ErrorMessage = failure(p.Code, p.Message)
 		}
 		for _, e := range entries {
 			if len(r.ConfigNames) == 0 || slices.Contains(r.ConfigNames, e.Name) {
@@ -37,26 +37,42 @@ func (s *Server) describeConfigs(_ context.Context, c *Call, req *kmsg.DescribeC
 }
 
 // configsOf lists one resource's keys.
-func (s *Server) configsOf(r kmsg.DescribeConfigsRequestResource, include conf.Include) ([]conf.Entry, error) {
+func (s *Server) configsOf(r kmsg.DescribeConfigsRequestResource, include conf.Include) ([]conf.Entry, *controller.Problem) {
 	img := s.Metadata.Image()
 	layers := s.Layers(img)
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		if err := kafka.ValidateTopicName(r.ResourceName); err != nil {
-			return nil, fmt.Errorf("%w: %w", kerr.InvalidTopicException, err)
+		if p := controller.CheckTopicName(r.ResourceName); p != nil {
+			return nil, p
 		}
 		if _, ok := img.Topic(r.ResourceName); !ok {
-			return nil, fmt.Errorf("topic %s is not there: %w", r.ResourceName, kerr.UnknownTopicOrPartition)
+			return nil, refused(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", r.ResourceName)
 		}
 		overrides := img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: r.ResourceName})
 		return conf.Describe(conf.ScopeTopic, r.ResourceName, overrides, layers, include), nil
 	case kmsg.ConfigResourceTypeBroker:
-		if own := strconv.Itoa(int(s.NodeID)); r.ResourceName != "" && r.ResourceName != own {
-			return nil, fmt.Errorf("this is broker %s, and the configs of broker %q are told by that broker: %w", own, r.ResourceName, kerr.InvalidRequest)
+		if p := s.checkBrokerName(r.ResourceName); p != nil {
+			return nil, p
 		}
 		return conf.Describe(conf.ScopeBroker, r.ResourceName, nil, layers, include), nil
 	}
-	return nil, fmt.Errorf("configs of resource type %d are not there: only topics (2) and brokers (4): %w", r.ResourceType, kerr.InvalidRequest)
+	return nil, refused(kerr.InvalidRequest, "Configs of resource type %d are not supported: only those of topics (2) and brokers (4) are.", r.ResourceType)
+}
+
+// checkBrokerName wants this broker, whose own configs only it can tell, or the empty name of the cluster's default.
+func (s *Server) checkBrokerName(name string) *controller.Problem {
+	id, err := strconv.ParseInt(name, 10, 32)
+	switch {
+	case name == "" || err == nil && kafka.NodeID(id) == s.NodeID:
+		return nil
+	case err != nil:
+		return refused(kerr.InvalidRequest, "Broker id must be an integer, but it is: %s", name)
+	}
+	return refused(kerr.InvalidRequest, "Unexpected broker id, expected %d or empty string, but received %s", s.NodeID, name)
+}
+
+func refused(code *kerr.Error, format string, args ...any) *controller.Problem {
+	return &controller.Problem{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // configEntry puts an entry into the form of the request's version: v0 knows only whether a value is the default.

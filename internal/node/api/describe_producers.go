@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/controller"
 )
 
 // describeProducers lists the producers that partitions remember.
@@ -27,8 +29,13 @@ func (s *Server) producersOf(tp kafka.TopicPartition, now time.Time) kmsg.Descri
 	a := kmsg.NewDescribeProducersResponseTopicPartition()
 	a.Partition = tp.Partition
 	part, err := s.hosted(tp)
+	if p := controller.CheckTopicName(tp.Topic); p != nil {
+		a.ErrorCode, a.ErrorMessage = failure(p.Code, p.Message)
+		return a
+	}
 	if err != nil {
 		a.ErrorCode = s.codeOf(err, "describe producers")
+		a.ErrorMessage = kmsg.StringPtr(kerr.TypedErrorForCode(a.ErrorCode).Description)
 		return a
 	}
 	states, err := part.Producers(now)

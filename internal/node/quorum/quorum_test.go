@@ -24,10 +24,11 @@ const testDir = "/data/__cluster_metadata-0"
 // anyConfig is ConfigRules that allow everything.
 type anyConfig struct{}
 
-func (anyConfig) Check(metadata.ConfigType, string, string) error { return nil }
-func (anyConfig) Dynamic(string, bool) error                      { return nil }
-func (anyConfig) IsList(metadata.ConfigType, string) bool         { return false }
-func (anyConfig) Default(metadata.ConfigType, string) string      { return "" }
+func (anyConfig) Check(*metadata.Image, metadata.ConfigResource, map[string]string, map[string]string) error {
+	return nil
+}
+func (anyConfig) IsList(metadata.ConfigType, string) bool    { return false }
+func (anyConfig) Default(metadata.ConfigType, string) string { return "" }
 func (anyConfig) Effective(*metadata.Image, map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	return nil
 }
