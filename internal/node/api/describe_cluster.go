@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,7 +19,6 @@ const (
 // describeCluster answers DescribeCluster (60): the nodes as clients reach them by the listener they asked on.
 func (s *Server) describeCluster(_ context.Context, c *Call, req *kmsg.DescribeClusterRequest) Response {
 	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
-	resp.EndpointType = req.EndpointType
 	resp.ClusterAuthorizedOperations = unknownOperations
 	switch req.EndpointType {
 	case endpointBrokers:
@@ -27,7 +27,7 @@ func (s *Server) describeCluster(_ context.Context, c *Call, req *kmsg.DescribeC
 			"The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER")
 		return resp
 	default:
-		resp.ErrorCode, resp.ErrorMessage = failure(kerr.UnsupportedEndpointType, "Unsupported endpoint type")
+		resp.ErrorCode, resp.ErrorMessage = failure(kerr.UnsupportedEndpointType, fmt.Sprintf("Unsupported endpoint type %d", req.EndpointType))
 		return resp
 	}
 	img := s.Metadata.Image()

@@ -16,12 +16,20 @@ import (
 // It never creates a topic.
 func (s *Server) describeTopicPartitions(_ context.Context, _ *Call, req *kmsg.DescribeTopicPartitionsRequest) Response {
 	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
+	if !validCursor(req) {
+		for _, t := range req.Topics {
+			out := kmsg.NewDescribeTopicPartitionsResponseTopic()
+			out.Topic, out.ErrorCode = kmsg.StringPtr(t.Topic), kerr.InvalidRequest.Code
+			resp.Topics = append(resp.Topics, out)
+		}
+		return resp
+	}
 	img := s.Metadata.Image()
 	left := int(max(1, min(req.ResponsePartitionLimit, s.MaxDescribePartitions)))
 	for _, name := range topicsFrom(img, req) {
 		from := int32(0)
 		if req.Cursor != nil && req.Cursor.Topic == name {
-			from = max(0, req.Cursor.Partition)
+			from = req.Cursor.Partition
 		}
 		t, next := describeTopic(img, name, from, left)
 		if next == from && t.ErrorCode == 0 && left == 0 {
@@ -36,6 +44,17 @@ func (s *Server) describeTopicPartitions(_ context.Context, _ *Call, req *kmsg.D
 		}
 	}
 	return resp
+}
+
+// validCursor wants a page to go on with one of the topics that are asked for.
+func validCursor(req *kmsg.DescribeTopicPartitionsRequest) bool {
+	if req.Cursor == nil {
+		return true
+	}
+	asked := len(req.Topics) == 0 || slices.ContainsFunc(req.Topics, func(t kmsg.DescribeTopicPartitionsRequestTopic) bool {
+		return t.Topic == req.Cursor.Topic
+	})
+	return asked && req.Cursor.Partition >= 0
 }
 
 // topicsFrom lists the names to describe, sorted, each once, from the cursor's topic on. No topics means all.

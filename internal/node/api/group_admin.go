@@ -14,7 +14,7 @@ func (s *Server) describeGroups(ctx context.Context, c *Call, req *kmsg.Describe
 		one.Groups = []string{id}
 		for _, g := range s.askGroup(ctx, c, id, &one).(*kmsg.DescribeGroupsResponse).Groups {
 			g.AuthorizedOperations = unknownOperations
-			if req.IncludeAuthorizedOperations {
+			if req.IncludeAuthorizedOperations && g.ErrorCode == 0 {
 				g.AuthorizedOperations = groupOperations
 			}
 			resp.Groups = append(resp.Groups, g)
@@ -37,7 +37,12 @@ func (s *Server) listGroups(ctx context.Context, _ *Call, req *kmsg.ListGroupsRe
 // deleteGroups answers DeleteGroups (42): each group by the shard that owns it.
 func (s *Server) deleteGroups(ctx context.Context, c *Call, req *kmsg.DeleteGroupsRequest) Response {
 	resp := req.ResponseKind().(*kmsg.DeleteGroupsResponse)
+	asked := map[string]bool{}
 	for _, id := range req.Groups {
+		if asked[id] {
+			continue // Kafka answers each once, too
+		}
+		asked[id] = true
 		one := *req
 		one.Groups = []string{id}
 		resp.Groups = append(resp.Groups, s.askGroup(ctx, c, id, &one).(*kmsg.DeleteGroupsResponse).Groups...)

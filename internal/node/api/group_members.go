@@ -30,11 +30,6 @@ func (s *Server) leaveGroup(ctx context.Context, c *Call, req *kmsg.LeaveGroupRe
 	return s.askGroup(ctx, c, req.Group, req)
 }
 
-// offsetDelete answers OffsetDelete (47, KIP-496).
-func (s *Server) offsetDelete(ctx context.Context, c *Call, req *kmsg.OffsetDeleteRequest) Response {
-	return s.askGroup(ctx, c, req.Group, req)
-}
-
 // askGroup has the group's coordinator answer. When the wait ends without an answer the connection is gone or the node
 // drains: a client that still listens is told to look for the coordinator again.
 func (s *Server) askGroup(ctx context.Context, c *Call, id string, req kmsg.Request) kmsg.Response {

@@ -30,19 +30,49 @@ func (s *Server) offsetCommit(ctx context.Context, c *Call, req *kmsg.OffsetComm
 			resp.Topics = append(resp.Topics, refusedCommit(t, code))
 			continue
 		}
-		t.Topic, t.TopicID = topic.Name, topic.ID
-		ask.Topics = append(ask.Topics, t)
+		there, unknown := splitPartitions(t, len(topic.Partitions))
+		if unknown.Topic = topic.Name; len(unknown.Partitions) > 0 {
+			resp.Topics = append(resp.Topics, refusedCommit(unknown, kerr.UnknownTopicOrPartition.Code))
+		}
+		if there.Topic, there.TopicID = topic.Name, topic.ID; len(there.Partitions) > 0 {
+			ask.Topics = append(ask.Topics, there)
+		}
 	}
 	if len(ask.Topics) == 0 && len(req.Topics) > 0 {
 		return resp
 	}
 	for _, t := range s.askGroup(ctx, c, req.Group, &ask).(*kmsg.OffsetCommitResponse).Topics {
-		if topic, ok := img.Topic(t.Topic); ok {
+		if topic, ok := img.Topic(t.Topic); ok && c.Version >= offsetsByTopicID {
 			t.TopicID = topic.ID
 		}
-		resp.Topics = append(resp.Topics, t)
+		resp.Topics = addCommitted(resp.Topics, t)
 	}
 	return resp
+}
+
+// addCommitted puts what the group says of a topic behind what was said of its unknown partitions.
+func addCommitted(topics []kmsg.OffsetCommitResponseTopic, t kmsg.OffsetCommitResponseTopic) []kmsg.OffsetCommitResponseTopic {
+	for i := range topics {
+		if topics[i].Topic == t.Topic && topics[i].TopicID == t.TopicID {
+			topics[i].Partitions = append(topics[i].Partitions, t.Partitions...)
+			return topics
+		}
+	}
+	return append(topics, t)
+}
+
+// splitPartitions parts what a commit says of a topic's n partitions from what it says of others.
+func splitPartitions(t kmsg.OffsetCommitRequestTopic, n int) (there, unknown kmsg.OffsetCommitRequestTopic) {
+	there, unknown = t, t
+	there.Partitions, unknown.Partitions = nil, nil
+	for _, p := range t.Partitions {
+		if p.Partition >= 0 && int(p.Partition) < n {
+			there.Partitions = append(there.Partitions, p)
+		} else {
+			unknown.Partitions = append(unknown.Partitions, p)
+		}
+	}
+	return there, unknown
 }
 
 // commitTopic finds the topic that a commit names, by id or by name.
@@ -131,4 +161,35 @@ func nameTopics(img *metadata.Image, topics []kmsg.OffsetFetchRequestGroupTopic)
 		unknown = append(unknown, u)
 	}
 	return named, unknown
+}
+
+// offsetDelete answers OffsetDelete (47, KIP-496). Partitions that are not there are answered here; the rest is the group's.
+func (s *Server) offsetDelete(ctx context.Context, c *Call, req *kmsg.OffsetDeleteRequest) Response {
+	img := s.Metadata.Image()
+	ask := *req
+	ask.Topics = nil
+	var unknown []kmsg.OffsetDeleteResponseTopic
+	for _, t := range req.Topics {
+		there, gone := kmsg.OffsetDeleteRequestTopic{Topic: t.Topic}, kmsg.OffsetDeleteResponseTopic{Topic: t.Topic}
+		for _, p := range t.Partitions {
+			if _, ok := img.Partition(kafka.TopicPartition{Topic: t.Topic, Partition: p.Partition}); ok {
+				there.Partitions = append(there.Partitions, p)
+				continue
+			}
+			gone.Partitions = append(gone.Partitions, kmsg.OffsetDeleteResponseTopicPartition{
+				Partition: p.Partition, ErrorCode: kerr.UnknownTopicOrPartition.Code,
+			})
+		}
+		if len(there.Partitions) > 0 {
+			ask.Topics = append(ask.Topics, there)
+		}
+		if len(gone.Partitions) > 0 {
+			unknown = append(unknown, gone)
+		}
+	}
+	resp := s.askGroup(ctx, c, req.Group, &ask).(*kmsg.OffsetDeleteResponse)
+	if resp.ErrorCode == 0 {
+		resp.Topics = append(resp.Topics, unknown...)
+	}
+	return resp
 }
