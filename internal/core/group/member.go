@@ -32,10 +32,13 @@ type protocol struct {
 	metadata []byte // never changed in place
 }
 
+// copyProtocols copies each protocol once. A request has room for hundreds of thousands of them.
 func copyProtocols(from []kmsg.JoinGroupRequestProtocol) []protocol {
 	ps := make([]protocol, 0, len(from))
+	seen := make(map[string]struct{}, len(from))
 	for _, p := range from {
-		if !slices.ContainsFunc(ps, func(o protocol) bool { return o.name == p.Name }) {
+		if _, twice := seen[p.Name]; !twice {
+			seen[p.Name] = struct{}{}
 			ps = append(ps, protocol{name: strings.Clone(p.Name), metadata: bytes.Clone(p.Metadata)})
 		}
 	}
