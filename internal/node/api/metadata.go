@@ -71,11 +71,14 @@ func (s *Server) autoCreate(ctx context.Context, req *kmsg.MetadataRequest) map[
 	}
 	img := s.Metadata.Image()
 	var missing []string
+	seen := map[string]struct{}{} // a request has room for hundreds of thousands of names
 	for _, t := range req.Topics {
 		if t.Topic == nil || t.TopicID != [16]byte{} || kafka.ValidateTopicName(*t.Topic) != nil {
 			continue
 		}
-		if _, ok := img.Topic(*t.Topic); !ok && !slices.Contains(missing, *t.Topic) {
+		_, there := img.Topic(*t.Topic)
+		if _, twice := seen[*t.Topic]; !there && !twice {
+			seen[*t.Topic] = struct{}{}
 			missing = append(missing, *t.Topic)
 		}
 	}
