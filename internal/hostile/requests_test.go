@@ -17,7 +17,8 @@ import (
 type author struct {
 	topic string
 	id    [16]byte
-	width int // elements of an array of names; they are distinct
+	width int  // elements of an outermost array of names; they are distinct
+	inner bool // within such an array
 }
 
 // request is a valid one of a key and version.
@@ -117,8 +118,9 @@ func (a author) slice(key int16, name string, v reflect.Value) {
 	}
 	n := 1
 	switch {
-	case many[name] && a.width > 0:
+	case many[name] && a.width > 0 && !a.inner:
 		n = a.width
+		a.inner = true
 	case name == "Partitions" && v.Type().Elem().Kind() != reflect.Struct:
 		n = 2
 	}
