@@ -149,7 +149,7 @@ func (l *Log) idle(sealed []*segment.Segment) {
 }
 
 // Dirty tells up to where the log must be made durable, for a caller that is about to SyncFS the whole file system and
-// then calls MarkFlushed with it.
+// then calls MarkFlushed with it. What a Flush would write besides, Dirty writes: a failure shows in Failed.
 func (l *Log) Dirty() (end kafka.Offset, dirty bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -165,8 +165,14 @@ func (l *Log) Dirty() (end kafka.Offset, dirty bool) {
 		l.mu.epochsDirty = false
 		l.dirChanged()
 	}
-	l.mu.dirMarked = true
 	end = l.End()
+	if l.snapshotDue() {
+		if err := l.writeSnapshot(end); err != nil {
+			l.fail(err)
+			return l.Flushed(), false
+		}
+	}
+	l.mu.dirMarked = true
 	return end, end > l.Flushed() || l.mu.dirDirty
 }
 

@@ -88,6 +88,7 @@ func (l *Log) create(now time.Time, start kafka.Offset) error {
 	if err := l.dropSnapshots(0); err != nil {
 		return err
 	}
+	s.Idle() // many are made at once, and written to later or never
 	// From here on the folder always has its first segment: what is missing before it was deleted, not lost.
 	return l.fs.SyncDir(l.dir)
 }
