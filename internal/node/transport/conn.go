@@ -186,6 +186,12 @@ func (c *conn) readRequest() (*item, error) {
 		return nil, err
 	}
 	it := &item{op: op, frame: frame{hold: hold}}
+	whole := false
+	defer func() {
+		if !whole {
+			it.frame.release()
+		}
+	}()
 	c.frameDeadline(size)
 	it.frame.buf, err = readBody(c.in, size)
 	if err == nil {
@@ -193,9 +199,7 @@ func (c *conn) readRequest() (*item, error) {
 		it.arrived = time.Now()
 		err = it.open()
 	}
-	if err != nil {
-		it.frame.release()
-	}
+	whole = err == nil
 	return it, err
 }
 
@@ -383,12 +387,12 @@ func (c *conn) writeAnswers() error {
 // answer waits for one request's answer, or makes it, and queues it for the socket. Answers that are ready one after the
 // other go out in one write.
 func (c *conn) answer(it *item) error {
-	resp, err := c.finish(it)
-	c.answeredAt.Store(time.Now().UnixNano())
 	if it.op.Begin == nil {
 		defer c.answered()
 	}
-	defer it.frame.release()
+	defer it.frame.release() // also where a handler panics: its part of the budget is everybody's
+	resp, err := c.finish(it)
+	c.answeredAt.Store(time.Now().UnixNano())
 	if err != nil || resp == nil {
 		return err
 	}

@@ -347,6 +347,10 @@ func TestPanicEndsOnlyItsConnection(t *testing.T) {
 		healthy, c := w.l.dial(), w.l.dial()
 		w.send(c, request(keyHandle, 4, 1, "panic"))
 		w.wantClosed(c)
+		synctest.Wait()
+		if n := w.srv.Budget.Used(); n != 0 {
+			t.Errorf("%d bytes of the budget are lost", n)
+		}
 		w.send(healthy, request(keyPlain, 0, 5, "x"))
 		w.wantAnswer(healthy, 5, "echo x")
 	})
