@@ -9,6 +9,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/transport"
 )
 
@@ -157,5 +158,30 @@ func TestProduceToSeveralPartitionsAnswersEach(t *testing.T) {
 	}
 	if !slices.Equal(codes, []int16{0, 0, 3, 0, 0, 3}) || !slices.Equal(bases, []int64{0, 0, -1, 0, 2, -1}) {
 		t.Fatalf("codes %v, offsets %v", codes, bases)
+	}
+}
+
+// staleMetadata still has a topic that was deleted, and made anew, since a request looked it up.
+type staleMetadata struct{ img *metadata.Image }
+
+func (m staleMetadata) Image() *metadata.Image { return m.img }
+
+func TestProduceByIDNeverReachesALaterTopicOfTheName(t *testing.T) {
+	w := newWorld(t)
+	first := w.topic("t", 1, nil)
+	before := w.Image()
+	w.deleteTopic("t")
+	w.topic("t", 1, nil)
+	w.srv.Metadata = staleMetadata{before}
+	resp := ask[*kmsg.ProduceResponse](w, produceRequest("", first, 0, -1, records("of the first life")), 13)
+	if code := resp.Topics[0].Partitions[0].ErrorCode; code != kerr.UnknownTopicID.Code {
+		t.Errorf("code %d, want %d", code, kerr.UnknownTopicID.Code)
+	}
+	p, err := w.set.Get(kafka.TopicPartition{Topic: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, end, err := p.Offsets(); err != nil || end != 0 {
+		t.Errorf("the new topic ends at %d, %v", end, err)
 	}
 }
