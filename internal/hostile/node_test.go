@@ -104,7 +104,7 @@ func here(t testing.TB) *victim {
 		if err := n.Close(time.Now()); err != nil {
 			t.Errorf("stop: %v", err)
 		}
-		v.listen()
+		v.listen(t)
 	})
 	v.prepare()
 	return v
@@ -126,7 +126,7 @@ func apart(t testing.TB) *victim {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended by itself, which listen tells
 		_ = cmd.Wait()
-		v.listen()
+		v.listen(t)
 	})
 	v.pid = cmd.Process.Pid
 	for begun := time.Now(); v.addr == ""; {
@@ -168,12 +168,12 @@ func (v *victim) client(opts ...kgo.Opt) *kgo.Client {
 }
 
 // listen fails the test when the node said that something is wrong with itself, rather than with its clients.
-func (v *victim) listen() {
-	v.t.Helper()
+func (v *victim) listen(t testing.TB) {
+	t.Helper()
 	for line := range strings.Lines(v.said.String()) {
 		for _, bad := range []string{"panic", "level=ERROR", "DATA RACE", "fatal error", "goroutine "} {
 			if strings.Contains(line, bad) {
-				v.t.Errorf("the node said: %.4000s", line)
+				t.Errorf("the node said: %.4000s", line)
 				break
 			}
 		}
