@@ -102,7 +102,7 @@ func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answe
 		tp := kafka.TopicPartition{Topic: name, Partition: a.Partition}
 		perr := err
 		if perr == nil {
-			perr = p.append(ctx, tp, t.Partitions[i].Records, a)
+			perr = p.append(ctx, tp, t.TopicID, t.Partitions[i].Records, a)
 		}
 		if perr != nil {
 			p.fail(tp, a, perr)
@@ -111,10 +111,13 @@ func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answe
 }
 
 // append appends one partition's batch and notes what its acknowledgement waits for.
-func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, records []byte, a *kmsg.ProduceResponseTopicPartition) error {
+func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka.TopicID, records []byte, a *kmsg.ProduceResponseTopicPartition) error {
 	part, err := p.s.hosted(tp)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case p.version >= produceTopicIDs && part.TopicID() != id: // deleted and made anew since its name was looked up
+		return kerr.UnknownTopicID
 	}
 	now := time.Now()
 	v, err := p.s.inflation.validate(ctx, records, part.Rules(now, p.version >= zstdFrom))
