@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -388,6 +389,47 @@ func TestStraysAreListedAndDropped(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("left on disk: %v, %v", found, err)
 	}
+}
+
+// TestStrayDoesNotKeepAStopFromBeingClean: a crash while a topic is deleted leaves folders that nobody opens any more.
+func TestStrayDoesNotKeepAStopFromBeingClean(t *testing.T) {
+	fs := vfs.NewMem()
+	h := newHost(t, fs, nil)
+	h.topic("kept", 1)
+	h.topic("gone", 1)
+	mustWrite(t, h.part("gone", 0), "first")
+	mustWrite(t, h.part("gone", 0), "second")
+	h.Abandon()
+	fs = fs.Clone()
+	again := newHost(t, fs, nil)
+	again.topic("kept", 1)
+	mustWrite(t, again.part("kept", 0), "x")
+	if err := again.Close(time.Now(), -1); err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.OpenFile("/data/gone-0/00000000000000000000.log", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("S"), bytesOf(t, f)-2); err != nil { // as what was not flushed may be after a crash
+		t.Fatal(err)
+	}
+	last := newHost(t, fs, nil)
+	defer last.Abandon()
+	if !last.Dirs[0].WasClean() {
+		t.Fatal("no marker of a clean stop")
+	}
+	last.topic("gone", 1)
+	wantValues(t, last.part("gone", 0), "first")
+}
+
+func bytesOf(t *testing.T, f vfs.File) int64 {
+	t.Helper()
+	n, err := f.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func TestRetentionDeletesAtItsInterval(t *testing.T) {

@@ -268,6 +268,11 @@ func (s *Set) closeDir(d *dir, now time.Time, brokerEpoch int64) error {
 		})
 	}
 	wg.Wait()
+	for tp, f := range s.found {
+		if f.dir == d {
+			d.Leave(tp)
+		}
+	}
 	return d.CloseClean(now, brokerEpoch, s.watermark)
 }
 

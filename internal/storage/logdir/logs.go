@@ -50,7 +50,8 @@ func (d *Dir) reserve(tp kafka.TopicPartition) (clean bool, err error) {
 		return false, fmt.Errorf("it is open already: %w", fs.ErrExist)
 	}
 	d.mu.open[tp] = nil
-	return d.wasClean && d.mu.untouched[tp], nil
+	_, known := d.mu.offsets[recoveryFile][tp] // see Leave
+	return d.wasClean && d.mu.untouched[tp] && known, nil
 }
 
 // settle ends what reserve began.

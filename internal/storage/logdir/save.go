@@ -105,6 +105,18 @@ func (d *Dir) CloseLog(now time.Time, l *commitlog.Log, hw kafka.Offset) error {
 	return err
 }
 
+// Leave says that nobody will open tp before the dir is closed, as its topic is not known: its folder then does not keep the
+// stop from being a clean one. If it was not recovered since a crash its recovery point is dropped, by which the one who opens
+// it after all learns that the marker does not speak for it.
+func (d *Dir) Leave(tp kafka.TopicPartition) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.wasClean && d.mu.untouched[tp] {
+		delete(d.mu.untouched, tp)
+		delete(d.mu.offsets[recoveryFile], tp)
+	}
+}
+
 // CloseClean closes the logs that are still open, writes the checkpoints and then, if nothing failed since the start, the
 // marker of a clean stop with brokerEpoch. It lets go of the lock in any case.
 func (d *Dir) CloseClean(now time.Time, brokerEpoch int64, hw func(kafka.TopicPartition) kafka.Offset) error {
