@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync/atomic"
+	"sync"
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/compress"
@@ -15,21 +15,16 @@ import (
 // goes on to a gate with more room and fewer places when that was not enough. Batches of ordinary size never wait behind bombs.
 type inflation struct{ gates []gate }
 
-// gate lets as many batches in at once as it has places, each with room bytes for its records. A place is the memory that
-// the batch before had, or nil: while others wait it is handed on, since garbage would come to a multiple of the room. Where
-// the room is not much, batch's own pool does better.
+// gate lets as many batches in at once as it has places, each with room bytes for its records. Where that is much, the memory
+// is used again while it is warm, since garbage would come to a multiple of the room; else batch's own pool does better.
 type gate struct {
-	room    int64
-	places  chan []byte
-	waiting *atomic.Int32
+	room   int64
+	places chan struct{}
+	memory *sync.Pool // of *[]byte with the room
 }
 
 func newGate(room int64, places int) gate {
-	g := gate{room: room, places: make(chan []byte, places), waiting: new(atomic.Int32)}
-	for range places {
-		g.places <- nil
-	}
-	return g
+	return gate{room: room, places: make(chan struct{}, places), memory: new(sync.Pool)}
 }
 
 // muchRoom is more memory than batch keeps for the next one.
@@ -62,24 +57,21 @@ func (n inflation) validate(ctx context.Context, records []byte, rules batch.Pro
 }
 
 func (g gate) validate(ctx context.Context, records []byte, rules batch.ProduceRules) (batch.Validated, error) {
-	g.waiting.Add(1)
-	var memory []byte
 	select {
-	case memory = <-g.places:
-		g.waiting.Add(-1)
+	case g.places <- struct{}{}:
 	case <-ctx.Done():
-		g.waiting.Add(-1)
 		return batch.Validated{}, ctx.Err()
 	}
-	defer func() {
-		if g.waiting.Load() == 0 {
-			memory = nil
+	defer func() { <-g.places }()
+	rules.MaxDecompressedBytes = g.room
+	if g.room >= muchRoom {
+		memory, ok := g.memory.Get().(*[]byte)
+		if !ok {
+			b := make([]byte, 0, g.room)
+			memory = &b
 		}
-		g.places <- memory
-	}()
-	if memory == nil && g.room >= muchRoom {
-		memory = make([]byte, 0, g.room)
+		defer g.memory.Put(memory)
+		rules.Scratch = *memory
 	}
-	rules.Scratch, rules.MaxDecompressedBytes = memory, g.room
 	return batch.ValidateProduce(records, rules)
 }
