@@ -193,8 +193,8 @@ func TestBombsAreRefused(t *testing.T) {
 		t.Logf("%v: %d bytes", codec, len(b))
 		bombs = append(bombs, b)
 	}
-	// One batch at a time may have 128 MiB, and one a processor 16 MiB; half as much again is garbage.
-	most := 256<<20 + int64(min(runtime.GOMAXPROCS(0), 16))*64<<20
+	// One batch at a time may have 128 MiB, and one a processor 16 MiB; as much again, and more, is garbage for a while.
+	most := 384<<20 + int64(min(runtime.GOMAXPROCS(0), 16))*64<<20
 	growth(t, v, most, func() {
 		v.explode(t, bombs)
 		v.together(t, h, either(40, 400), func(i int, p *peer) { p.send(produceFrame(v.topic, 9, bombs[i%len(bombs)])) })
