@@ -77,6 +77,11 @@ func (n *Node) coordinate(delta *metadata.Delta, img *metadata.Image) {
 			}
 		}
 	}
+	for _, t := range delta.TopicsCreated {
+		if t.Name == kafka.OffsetsTopic {
+			n.groups.SetPartitions(int32(len(t.Partitions)))
+		}
+	}
 	n.groups.TopicsGone(gone)
 	for _, tp := range delta.PartitionsChanged {
 		if tp.Topic != kafka.OffsetsTopic {

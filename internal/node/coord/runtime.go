@@ -59,8 +59,10 @@ type ClientInfo struct {
 type Runtime struct {
 	cfg     Config
 	tickets atomic.Uint64
-	wg      sync.WaitGroup // of the shards' goroutines
-	mu      struct {
+	// partitions is how many __consumer_offsets has: a group's number of the partition follows from it.
+	partitions atomic.Int32
+	wg         sync.WaitGroup // of the shards' goroutines
+	mu         struct {
 		sync.Mutex
 		shards map[int32]*shard
 		closed bool
@@ -71,9 +73,13 @@ type Runtime struct {
 func New(cfg Config) *Runtime {
 	cfg.setDefaults()
 	r := &Runtime{cfg: cfg}
+	r.partitions.Store(cfg.Partitions)
 	r.mu.shards = make(map[int32]*shard)
 	return r
 }
+
+// SetPartitions is for an offsets topic that was made anew: before the first of its partitions is led.
+func (r *Runtime) SetPartitions(n int32) { r.partitions.Store(n) }
 
 // Lead begins to coordinate the groups of partition p. They are loaded from log; until then requests are answered
 // COORDINATOR_LOAD_IN_PROGRESS. An epoch older than the one that is led is ignored, a newer one loads again.
@@ -134,7 +140,7 @@ func (r *Runtime) Close() {
 // Submit has req answered by the coordinator of groupID. What the protocol calls an error is in the response, so the
 // error is only ctx's. The response may alias req, and req is not used after Submit has returned.
 func (r *Runtime) Submit(ctx context.Context, groupID string, client ClientInfo, req kmsg.Request) (kmsg.Response, error) {
-	s := r.shard(kafka.CoordinatorPartition(groupID, r.cfg.Partitions))
+	s := r.shard(kafka.CoordinatorPartition(groupID, r.partitions.Load()))
 	return r.submit(ctx, s, client, req)
 }
 
