@@ -27,11 +27,11 @@ import (
 // adopt registers the topics whose partition folders a stopped Apache Kafka broker left in a directory. It starts the node
 // of that directory without listeners, so that the topics go through the same controller and log as any other.
 func (env Env) adopt(ctx context.Context, o cli.AdoptOptions) error {
-	found, err := logdir.Inspect(env.FS, o.Dir)
+	found, err := logdir.Inspect(env.FS, o.Dirs...)
 	if err != nil {
 		return err
 	}
-	static, err := adoptConfig(o.Dir, found)
+	static, err := adoptConfig(o.Dirs, found)
 	if err != nil {
 		return err
 	}
@@ -39,14 +39,14 @@ func (env Env) adopt(ctx context.Context, o cli.AdoptOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := env.makeRoom(o.Dir, cfg.ID, found); err != nil {
+	if err := env.makeRoom(o.Dirs, cfg.ID, found); err != nil {
 		return err
 	}
 	n, err := Start(ctx, Options{Config: cfg, Static: static, Env: env, Log: slog.New(slog.DiscardHandler), Offline: true})
 	if err != nil {
 		return err
 	}
-	prior := env.priorClusters(o.Dir, cfg.ID)
+	prior := env.priorClusters(o.Dirs, cfg.ID)
 	adopted, err := n.adoptTopics(ctx, found.Topics, prior)
 	if err == nil {
 		err = n.adoptProducerIDs(ctx, prior)
@@ -64,19 +64,28 @@ func (env Env) adopt(ctx context.Context, o cli.AdoptOptions) error {
 		fmt.Fprintf(env.Stdout, "left alone: %s\n", s)
 	}
 	fmt.Fprintf(env.Stdout, "%d of %d topics in %s registered, the others were already; start it with: headrace server, node.id=%d, log.dirs=%s\n",
-		adopted, len(found.Topics), o.Dir, cfg.ID, o.Dir)
+		adopted, len(found.Topics), strings.Join(o.Dirs, ","), cfg.ID, strings.Join(o.Dirs, ","))
 	return nil
 }
 
-// makeRoom gives the directory an identity where it has none, and sets the metadata log of the cluster that it came from
-// aside. A log of our own stays: adopt may be run again.
-func (env Env) makeRoom(dir string, id kafka.NodeID, found logdir.Adoptable) error {
+// makeRoom gives the directories an identity where they have none, and sets the metadata log of the cluster that they came
+// from aside. A log of our own stays: adopt may be run again.
+func (env Env) makeRoom(dirs []string, id kafka.NodeID, found logdir.Adoptable) error {
 	rnd := rand.New(rand.NewChaCha8(env.Seed()))
 	if len(found.Meta) == 0 {
-		if _, err := logdir.Format(env.FS, dir, logdir.Meta{NodeID: id}, rnd); err != nil {
+		if _, err := logdir.Format(env.FS, dirs[0], logdir.Meta{NodeID: id}, rnd); err != nil {
 			return err
 		}
 	}
+	for _, dir := range dirs {
+		if err := env.setAside(dir, rnd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (env Env) setAside(dir string, rnd *rand.Rand) error {
 	own, err := quorum.OwnsDir(env.FS, filepath.Join(dir, metadataPartition.String()))
 	if err != nil || own {
 		return err
@@ -89,8 +98,8 @@ func (env Env) makeRoom(dir string, id kafka.NodeID, found logdir.Adoptable) err
 }
 
 // adoptConfig is that of the node whose directory it is.
-func adoptConfig(dir string, found logdir.Adoptable) (conf.Static, error) {
-	values := map[string]string{"log.dirs": dir, "node.id": "1"}
+func adoptConfig(dirs []string, found logdir.Adoptable) (conf.Static, error) {
+	values := map[string]string{"log.dirs": strings.Join(dirs, ","), "node.id": "1"}
 	if len(found.Meta) > 0 && found.Meta[0].NodeID >= 0 {
 		values["node.id"] = fmt.Sprint(found.Meta[0].NodeID)
 	}
@@ -99,30 +108,36 @@ func adoptConfig(dir string, found logdir.Adoptable) (conf.Static, error) {
 
 // priorClusters reads the metadata logs that were set aside, this time or by an adopt before that did not come to its end.
 // Without one everything goes on but what only they know.
-func (env Env) priorClusters(dir string, id kafka.NodeID) (prior []*metadata.Image) {
-	entries, err := env.FS.ReadDir(dir)
-	if err != nil {
-		entries = nil // it was read a moment ago
-	}
-	for _, e := range entries {
-		if !logdir.IsMetadataSetAside(e) {
-			continue
-		}
-		f, err := quorum.ReadForeign(env.FS, filepath.Join(dir, e.Name()))
+func (env Env) priorClusters(dirs []string, id kafka.NodeID) (prior []*metadata.Image) {
+	for _, dir := range dirs {
+		entries, err := env.FS.ReadDir(dir)
 		if err != nil {
-			fmt.Fprintf(env.Stdout, "the other cluster's metadata log cannot be read: %v\n", err)
-			continue
+			entries = nil // it was read a moment ago
 		}
-		if len(f.Left) > 0 {
-			fmt.Fprintf(env.Stdout, "not carried over: %s\n", strings.Join(f.Left, ", "))
+		for _, e := range entries {
+			if logdir.IsMetadataSetAside(e) {
+				prior = append(prior, env.priorCluster(filepath.Join(dir, e.Name()), id)...)
+			}
 		}
-		env.tellBrokerConfigs(f.Image, id)
-		prior = append(prior, f.Image)
 	}
 	if len(prior) == 0 {
-		fmt.Fprintf(env.Stdout, "no metadata log of the other cluster in %s: topic configs are not carried over\n", dir)
+		fmt.Fprintf(env.Stdout, "no metadata log of the other cluster in %s: topic configs are not carried over\n", strings.Join(dirs, ","))
 	}
 	return prior
+}
+
+// priorCluster reads one such log, and tells what it cannot give on.
+func (env Env) priorCluster(dir string, id kafka.NodeID) []*metadata.Image {
+	f, err := quorum.ReadForeign(env.FS, dir)
+	if err != nil {
+		fmt.Fprintf(env.Stdout, "the other cluster's metadata log cannot be read: %v\n", err)
+		return nil
+	}
+	if len(f.Left) > 0 {
+		fmt.Fprintf(env.Stdout, "not carried over: %s\n", strings.Join(f.Left, ", "))
+	}
+	env.tellBrokerConfigs(f.Image, id)
+	return []*metadata.Image{f.Image}
 }
 
 // tellBrokerConfigs lists what was set while Kafka ran: a node here has a configuration file of its own. What is a default

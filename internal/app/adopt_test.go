@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -27,12 +28,12 @@ func disown(t *testing.T, fs vfs.FS) {
 	}
 }
 
-func (w *world) adopt() string {
+func (w *world) adopt(more ...string) string {
 	w.t.Helper()
 	var out bytes.Buffer
 	env := w.env
 	env.Stdout = &out
-	if err := env.adopt(w.ctx, cli.AdoptOptions{Dir: "/data"}); err != nil {
+	if err := env.adopt(w.ctx, cli.AdoptOptions{Dirs: append([]string{"/data"}, more...)}); err != nil {
 		w.t.Fatal(err)
 	}
 	return out.String()
@@ -145,5 +146,26 @@ func TestAdoptWithoutAMetadataLogSaysSo(t *testing.T) {
 	}
 	w.start()
 	checkAdopted(t, w, epoch-1) // what the logs bear is all that is known
+	w.stop()
+}
+
+func TestAdoptTakesABrokerWithSeveralLogDirs(t *testing.T) {
+	disk := vfs.NewMem()
+	w := newWorld(t, disk, map[string]string{"log.dirs": "/data,/more"})
+	w.start()
+	w.create("orders", nil)
+	w.produce("orders", values(0, 100)...)
+	w.stop()
+	if entries, err := disk.ReadDir("/more"); err != nil || !strings.Contains(fmt.Sprint(entries), "orders-") {
+		t.Fatalf("nothing lies in the second dir: %v %v", entries, err)
+	}
+	disown(t, disk)
+	if said := w.adopt("/more"); !strings.Contains(said, "1 of 1 topics in /data,/more") {
+		t.Error(said)
+	}
+	w.start()
+	if got := w.consume("audit", "orders", 100); len(got) != 100 {
+		t.Errorf("%d records of 100", len(got))
+	}
 	w.stop()
 }

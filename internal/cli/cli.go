@@ -106,6 +106,28 @@ func asUsage(cmd *cobra.Command) {
 	}
 }
 
+// one and atLeastOne want the arguments that the usage line names.
+func one(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return fmt.Errorf("%s is missing", name)
+		case len(args) > 1:
+			return fmt.Errorf("only one %s is taken, and %q comes after it", name, args[1])
+		}
+		return nil
+	}
+}
+
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s is missing", name)
+		}
+		return nil
+	}
+}
+
 // unknownCommand refuses arguments that name no subcommand, with the nearest that is one.
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -125,7 +126,7 @@ func TestWrongUseIsOneLineAndExitCodeTwo(t *testing.T) {
 	for line, text := range map[string]string{
 		"tpoic":                                    "unknown command \"tpoic\" for headrace: did you mean \"topic\"?",
 		"topic lst":                                "unknown command \"lst\" for headrace topic: did you mean \"list\"?",
-		"topic create":                             "requires at least 1 arg(s)",
+		"topic create":                             "headrace topic create: TOPIC is missing (see headrace topic create --help)",
 		"topic create a --partitions x":            "invalid argument \"x\"",
 		"topic create a --partitions 0":            "must be at least 1",
 		"topic create a --config b":                "\"b\" is not key=value",
@@ -134,14 +135,15 @@ func TestWrongUseIsOneLineAndExitCodeTwo(t *testing.T) {
 		"topic alter a":                            "nothing to change",
 		"topic list --bootstrap http://x":          "is not host:port",
 		"topic list --bootstrap h:0":               "is not host:port",
-		"produce":                                  "accepts 1 arg(s), received 0",
+		"produce":                                  "TOPIC is missing",
 		"produce a --acks 2":                       "--acks must be all, 1 or 0",
 		"produce a -z brotli":                      "--compression must be",
 		"produce a --format xml":                   "--format must be",
 		"produce a --format json -K :":             "are for --format text",
 		"produce a -p -3":                          "--partition must not be negative",
 		"produce a -H x":                           "\"x\" is not name=value",
-		"consume":                                  "requires at least 1 arg(s)",
+		"produce a b":                              "only one TOPIC is taken, and \"b\" comes after it",
+		"consume":                                  "TOPIC is missing",
 		"consume a --from yesterday":               "\"yesterday\" is none of start, end, an offset",
 		"consume a --from @yesterday":              "neither RFC 3339",
 		"consume a --follow --to end":              "--follow has no end",
@@ -155,7 +157,7 @@ func TestWrongUseIsOneLineAndExitCodeTwo(t *testing.T) {
 		"dev --listen 9092":                        "--listen: \"9092\" is not host:port",
 		"dev --partitions 0":                       "--partitions must be at least 1",
 		"server":                                   "--config FILE is missing",
-		"adopt":                                    "accepts 1 arg(s), received 0",
+		"adopt":                                    "DIR is missing",
 		"version x":                                "",
 	} {
 		w.refused(ExitUsage, "", line, text)
@@ -236,10 +238,11 @@ func TestRolesGetTheirOptions(t *testing.T) {
 		{"dev", ExitOK, DevOptions{DataDir: "./headrace-data", Listen: "127.0.0.1:9092", Durability: conf.DurabilityFlush, Partitions: 1}},
 		{"dev --data-dir /d --listen 0.0.0.0:19092 --durability os --partitions 6", ExitOK, DevOptions{DataDir: "/d", Listen: "0.0.0.0:19092", Durability: conf.DurabilityOS, Partitions: 6}},
 		{"server --config /etc/headrace.yaml", ExitFailed, ServerOptions{Config: "/etc/headrace.yaml"}},
-		{"adopt /kafka", ExitOK, AdoptOptions{Dir: "/kafka"}},
+		{"adopt /kafka", ExitOK, AdoptOptions{Dirs: []string{"/kafka"}}},
+		{"adopt /disk1 /disk2", ExitOK, AdoptOptions{Dirs: []string{"/disk1", "/disk2"}}},
 	} {
 		got = nil
-		if code := Run(t.Context(), strings.Fields(c.line), env, roles); code != c.code || len(got) != 1 || got[0] != c.want {
+		if code := Run(t.Context(), strings.Fields(c.line), env, roles); code != c.code || len(got) != 1 || !reflect.DeepEqual(got[0], c.want) {
 			t.Errorf("%s: exit %d, options %+v", c.line, code, got)
 		}
 	}

@@ -36,7 +36,7 @@ func (c *command) consume() *cobra.Command {
 		Long: "Prints the records that topics hold now, one a line, and ends. With --follow, or --from end, it goes on with records as they come, until Ctrl-C.\n" +
 			"Text shows null as nothing; --format json tells null, text and binary data apart, and produce --format json reads it.\n" +
 			"With --group the reading is shared with the other members of the group and goes on where the group stopped; --from is for the first time.",
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOne("TOPIC"),
 		Example: "  headrace consume orders --print key,value\n" +
 			"  headrace consume orders --from -10 --follow\n" +
 			"  headrace consume orders --from @2026-01-02T00:00:00Z --to @2026-01-03T00:00:00Z --format json",

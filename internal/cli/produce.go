@@ -38,7 +38,7 @@ func (c *command) produce() *cobra.Command {
 		Use: "produce TOPIC", Short: "Write the lines of standard input to a topic",
 		Long: "Writes each line of standard input as one record, until the input ends, and tells the number of records on standard error.\n" +
 			"With --format json a line is a record as consume --format json prints it: its key, value, headers and timestamp count.",
-		Args: cobra.ExactArgs(1),
+		Args: one("TOPIC"),
 		Example: "  echo hello | headrace produce greetings\n" +
 			"  printf 'k1:v1\\nk2:v2\\n' | headrace produce pairs --key-separator :\n" +
 			"  headrace consume orders --format json | headrace produce copy --format json",
@@ -274,6 +274,10 @@ func produceError(topic string, err error) error {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &protocolError{fmt.Sprintf("cannot write to topic %s: it does not exist (create it with headrace topic create %s)", topic, topic), err}
+	}
+	var chosen, there int
+	if _, no := fmt.Sscanf(err.Error(), "invalid record partitioning choice of %d from %d available", &chosen, &there); no == nil {
+		return fmt.Errorf("cannot write to topic %s: it has no partition %d: it has %d, from 0 on", topic, chosen, there)
 	}
 	return fmt.Errorf("cannot write to topic %s: %w", topic, explain(err, ""))
 }

@@ -203,6 +203,7 @@ func TestRecordsThatCannotBeWrittenAreTold(t *testing.T) {
 	if r.code != ExitFailed || !strings.Contains(r.err, "headrace: line 2 is longer than --max-message-bytes 1024") || !strings.Contains(r.err, "1 record written to a") {
 		t.Errorf("%+v", r)
 	}
+	w.refused(ExitFailed, "x\n", "produce a -p 7", "cannot write to topic a: it has no partition 7: it has 1, from 0 on")
 	w.refused(ExitFailed, "x\n", "produce nowhere", "cannot write to topic nowhere: it does not exist (create it with headrace topic create nowhere)")
 }
 

@@ -29,7 +29,7 @@ type ServerOptions struct {
 
 // AdoptOptions are the arguments of headrace adopt.
 type AdoptOptions struct {
-	Dir string
+	Dirs []string // the log dirs of one broker
 }
 
 func (c *command) dev() *cobra.Command {
@@ -103,12 +103,13 @@ func (c *command) server() *cobra.Command {
 
 func (c *command) adopt() *cobra.Command {
 	return &cobra.Command{
-		Use:   "adopt DIR",
+		Use:   "adopt DIR...",
 		Short: "Take over the data directory of a stopped Apache Kafka broker",
-		Long:  "Registers the topics whose partition folders Apache Kafka left in DIR, so that a node started on DIR serves them.\nStop the broker first, and keep a copy.",
-		Args:  cobra.ExactArgs(1),
+		Long: "Registers the topics whose partition folders Apache Kafka left in DIR, with their configs, so that a node started on DIR serves them.\n" +
+			"A broker with several log dirs is named with all of them. What is not carried over is printed. Stop the broker first, and keep a copy.",
+		Args: atLeastOne("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return start(cmd.Context(), c.roles.Adopt, AdoptOptions{Dir: args[0]})
+			return start(cmd.Context(), c.roles.Adopt, AdoptOptions{Dirs: args})
 		},
 	}
 }

@@ -31,7 +31,7 @@ func (c *command) topicCreate() *cobra.Command {
 	var ifMissing bool
 	cmd := &cobra.Command{
 		Use: "create TOPIC...", Short: "Create topics",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    atLeastOne("TOPIC"),
 		Example: "  headrace topic create orders --partitions 6 --config retention.ms=86400000",
 		RunE: func(cmd *cobra.Command, topics []string) error {
 			configs, err := parseSettings(settings)
@@ -71,7 +71,7 @@ func (c *command) topicDelete() *cobra.Command {
 	var ifThere bool
 	cmd := &cobra.Command{
 		Use: "delete TOPIC...", Short: "Delete topics with all their records",
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOne("TOPIC"),
 		RunE: func(cmd *cobra.Command, topics []string) error {
 			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
 				done, err := a.DeleteTopics(ctx, topics...)
@@ -100,7 +100,7 @@ func (c *command) topicAlter() *cobra.Command {
 	var settings, removed []string
 	cmd := &cobra.Command{
 		Use: "alter TOPIC", Short: "Change the keys of a topic, or add partitions",
-		Args:    cobra.ExactArgs(1),
+		Args:    one("TOPIC"),
 		Example: "  headrace topic alter orders --config retention.ms=3600000 --delete-config segment.ms --partitions 12",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changes, err := parseChanges(settings, removed)

@@ -90,7 +90,7 @@ func (c *command) topicDescribe() *cobra.Command {
 	var form string
 	cmd := &cobra.Command{
 		Use: "describe TOPIC...", Short: "Show partitions, offsets and the keys that are set",
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOne("TOPIC"),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if err := checkOutput(form); err != nil {
 				return err
