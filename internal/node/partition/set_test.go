@@ -432,6 +432,37 @@ func bytesOf(t *testing.T, f vfs.File) int64 {
 	return n
 }
 
+// TestFolderThatWasJustMadeStaysInItsDir: after a crash a folder may be there that has no partition.metadata yet. Made again
+// in another dir it would be in both, which the next start refuses.
+func TestFolderThatWasJustMadeStaysInItsDir(t *testing.T) {
+	fs := vfs.NewMem()
+	two := func(c *Config) {
+		d, err := logdir.Open(fs, "/other", logdir.Meta{ClusterID: "cluster-of-the-test-00", NodeID: 1}, rand.New(rand.NewPCG(5, 6)), c.Log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Dirs = append(c.Dirs, d)
+	}
+	if err := fs.MkdirAll("/other/t-0", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	meta := "cluster.id=cluster-of-the-test-00\nversion=1\nnode.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAaQ\n"
+	f, err := fs.OpenFile("/other/meta.properties", os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte(meta), 0); err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t, fs, two)
+	defer h.Abandon()
+	h.topic("t", 1)
+	mustWrite(t, h.part("t", 0), "x")
+	if dir, _, err := h.part("t", 0).Disk(); err != nil || dir != "/other" {
+		t.Fatalf("made again in %s, %v", dir, err)
+	}
+}
+
 func TestRetentionDeletesAtItsInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t, vfs.NewMem(), nil)
