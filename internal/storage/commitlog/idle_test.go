@@ -49,6 +49,24 @@ func TestLogThatNobodyUsesHasNoFileOpen(t *testing.T) {
 	}
 }
 
+func TestFlushOfWhatWasRecoveredLeavesNoFileOpen(t *testing.T) {
+	disk := newDisk(t)
+	l := mustOpen(t, options(disk))
+	for i := range 30 { // several segments
+		mustAppend(t, l, records(1, 300, int64(i)))
+	}
+	l.CloseAbrupt()
+	again := &counting{FS: disk}
+	l = mustOpen(t, options(again))
+	mustFlush(t, l)
+	if n := again.open.Load(); n != 0 {
+		t.Errorf("%d files open", n)
+	}
+	mustAppend(t, l, records(1, 10, 0))
+	mustFlush(t, l)
+	must(t, l.Close(start))
+}
+
 // TestSyncFSBoundsTheReplayOfProducersToo: flushed by Dirty and MarkFlushed, a log writes as many snapshots of its producers
 // as one that is flushed by Flush.
 func TestSyncFSBoundsTheReplayOfProducersToo(t *testing.T) {

@@ -20,10 +20,14 @@ type Unsynced struct {
 // Unsynced lists the files with bytes that no Unsynced before had. The indexes of a sealed segment are among them; those
 // of the active one only now and then. The caller must Release it.
 func (s *Segment) Unsynced(sealed bool) (Unsynced, error) {
-	if err := s.open(); err != nil {
-		return Unsynced{}, err
+	files := s.Hold()
+	if files == nil { // as after a recovery: only the flush needs them
+		var err error
+		if files, err = openFiles(s.fs, s.dir, s.base, os.O_RDWR); err != nil {
+			return Unsynced{}, err
+		}
 	}
-	u := Unsynced{files: s.files, fs: s.fs}
+	u := Unsynced{files: files, fs: s.fs}
 	for _, x := range []struct {
 		t      *table
 		suffix string
@@ -37,7 +41,6 @@ func (s *Segment) Unsynced(sealed bool) (Unsynced, error) {
 		s.txnDirty = false
 		u.indexes = append(u.indexes, s.path(TxnIndexSuffix))
 	}
-	s.files.Retain()
 	return u, nil
 }
 
