@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func (s *steps) cluster() {
+	for _, kind := range []int8{0, 1, 2, 3, -1} {
+		for _, v := range []int16{1, 2} {
+			s.addAt(fmt.Sprint("cluster ", kind), v, func(*target) kmsg.Request {
+				r := kmsg.NewPtrDescribeClusterRequest()
+				r.EndpointType, r.IncludeClusterAuthorizedOperations = kind, true
+				return r
+			})
+		}
+	}
+	s.addAt("cluster", 0, func(*target) kmsg.Request { return kmsg.NewPtrDescribeClusterRequest() })
+	s.add("cluster, fenced", func(*target) kmsg.Request {
+		r := kmsg.NewPtrDescribeClusterRequest()
+		r.EndpointType, r.IncludeFencedBrokers = 1, true
+		return r
+	})
+	dirs := func(name string, topics ...kmsg.DescribeLogDirsRequestTopic) {
+		s.add("dirs "+name, func(*target) kmsg.Request {
+			r := kmsg.NewPtrDescribeLogDirsRequest()
+			r.Topics = topics
+			return r
+		})
+	}
+	of := func(topic string, partitions ...int32) kmsg.DescribeLogDirsRequestTopic {
+		t := kmsg.NewDescribeLogDirsRequestTopic()
+		t.Topic, t.Partitions = topic, partitions
+		return t
+	}
+	dirs("one", of("one", 0), of("three", 1, 2))
+	dirs("unknown", of("nope", 0), of("one", 9))
+	dirs("none", []kmsg.DescribeLogDirsRequestTopic{}...)
+	s.add("dirs all", func(*target) kmsg.Request { return kmsg.NewPtrDescribeLogDirsRequest() })
+	s.add("dirs empty", func(*target) kmsg.Request {
+		r := kmsg.NewPtrDescribeLogDirsRequest()
+		r.Topics = []kmsg.DescribeLogDirsRequestTopic{}
+		return r
+	})
+	s.add("idempotent id", func(*target) kmsg.Request {
+		r := kmsg.NewPtrInitProducerIDRequest()
+		r.TransactionTimeoutMillis, r.ProducerID, r.ProducerEpoch = 60000, -1, -1
+		return r
+	})
+	for _, x := range [][2]int64{{5, 0}, {-1, 3}, {5, -1}} {
+		s.add(fmt.Sprint("idempotent id of ", x), func(*target) kmsg.Request {
+			r := kmsg.NewPtrInitProducerIDRequest()
+			r.TransactionTimeoutMillis, r.ProducerID, r.ProducerEpoch = 60000, x[0], int16(x[1])
+			return r
+		})
+	}
+	s.add("transactional id, empty", func(*target) kmsg.Request {
+		r := kmsg.NewPtrInitProducerIDRequest()
+		r.TransactionalID, r.TransactionTimeoutMillis, r.ProducerID, r.ProducerEpoch = ptr(""), 60000, -1, -1
+		return r
+	})
+}
