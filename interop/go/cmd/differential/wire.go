@@ -20,7 +20,6 @@ type target struct {
 	topics     map[[16]byte]string
 	member     string
 	generation int32
-	producer   int64
 }
 
 func dial(name, addr string) (*target, error) {
