@@ -323,7 +323,7 @@ func (n *Node) closeDirs(now time.Time) (all error) {
 	return all
 }
 
-func (n *Node) describeLogDirs() []api.LogDir {
+func (n *Node) describeLogDirs(wanted func(kafka.TopicPartition) bool) []api.LogDir {
 	var all []api.LogDir
 	at := map[string]int{}
 	for i, d := range n.dirs {
@@ -339,6 +339,9 @@ func (n *Node) describeLogDirs() []api.LogDir {
 		all = append(all, ld)
 	}
 	for _, p := range n.set.All() {
+		if !wanted(p.Name()) {
+			continue
+		}
 		dir, size, err := p.Disk()
 		if err != nil {
 			continue // its dir is offline, which is told of the dir

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/coord"
 )
@@ -22,8 +23,8 @@ type Admin struct {
 	Groups Groups
 	// Layers are the node's configuration as it stands in an Image.
 	Layers func(img *metadata.Image) conf.Layers
-	// LogDirs describes the log directories of this node.
-	LogDirs func() []LogDir
+	// LogDirs describes the log directories of this node, with the partitions that are wanted.
+	LogDirs func(wanted func(kafka.TopicPartition) bool) []LogDir
 	// CreateInternalTopic makes __consumer_offsets with its own partition count and configs, and returns when it is there.
 	CreateInternalTopic func(ctx context.Context, name string) error
 	// MaxDescribePartitions bounds a page of DescribeTopicPartitions (max.request.partition.size.limit).

@@ -26,24 +26,23 @@ type LogDirPartition struct {
 // describeLogDirs answers DescribeLogDirs (35): every log directory with the partitions asked for; no topics means all.
 func (s *Server) describeLogDirs(_ context.Context, _ *Call, req *kmsg.DescribeLogDirsRequest) Response {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
-	want := wantedPartitions(req)
-	for _, d := range s.LogDirs() {
+	for _, d := range s.LogDirs(wantedPartitions(req)) {
 		out := kmsg.NewDescribeLogDirsResponseDir()
 		out.Dir, out.TotalBytes, out.UsableBytes = d.Path, d.Total, d.Free
 		if d.Offline != nil {
 			out.ErrorCode = kerr.KafkaStorageError.Code
 		} else {
-			out.Topics = logDirTopics(d.Partitions, want)
+			out.Topics = logDirTopics(d.Partitions)
 		}
 		resp.Dirs = append(resp.Dirs, out)
 	}
 	return resp
 }
 
-// wantedPartitions is the set asked for; nil means all.
-func wantedPartitions(req *kmsg.DescribeLogDirsRequest) map[kafka.TopicPartition]bool {
+// wantedPartitions tells which partitions are asked for: all, where no topics are given (null).
+func wantedPartitions(req *kmsg.DescribeLogDirsRequest) func(kafka.TopicPartition) bool {
 	if req.Topics == nil {
-		return nil
+		return func(kafka.TopicPartition) bool { return true }
 	}
 	want := map[kafka.TopicPartition]bool{}
 	for _, t := range req.Topics {
@@ -51,17 +50,14 @@ func wantedPartitions(req *kmsg.DescribeLogDirsRequest) map[kafka.TopicPartition
 			want[kafka.TopicPartition{Topic: t.Topic, Partition: p}] = true
 		}
 	}
-	return want
+	return func(tp kafka.TopicPartition) bool { return want[tp] }
 }
 
-// logDirTopics groups the wanted partitions by topic, in the order they come.
-func logDirTopics(all []LogDirPartition, want map[kafka.TopicPartition]bool) []kmsg.DescribeLogDirsResponseDirTopic {
+// logDirTopics groups partitions by topic, in the order they come.
+func logDirTopics(all []LogDirPartition) []kmsg.DescribeLogDirsResponseDirTopic {
 	var topics []kmsg.DescribeLogDirsResponseDirTopic
 	at := map[string]int{}
 	for _, l := range all {
-		if want != nil && !want[l.Partition] {
-			continue
-		}
 		i, ok := at[l.Partition.Topic]
 		if !ok {
 			i = len(topics)

@@ -1,15 +1,20 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/replica"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/producers"
+	"github.com/headrace/headrace/internal/storage/segment"
 )
 
 // Position is where a consumer wants to read from.
@@ -220,14 +225,39 @@ func (p *Partition) Producers(now time.Time) (states []producers.State, err erro
 	return states, err
 }
 
-// Disk tells what the partition takes on disk, for DescribeLogDirs.
+// Disk tells what the partition takes on disk, for DescribeLogDirs. A log that is not open is not opened for that: its files
+// are looked at.
 func (p *Partition) Disk() (dir string, size int64, err error) {
-	log, done, err := p.use()
-	if err != nil {
-		return p.dir.Path(), 0, err
+	p.role.RLock()
+	log := p.role.log
+	p.role.RUnlock()
+	if log != nil {
+		return p.dir.Path(), log.Size(), nil
 	}
-	defer done()
-	return p.dir.Path(), log.Size(), nil
+	size, err = segmentBytes(p.set.FS, filepath.Join(p.dir.Path(), p.tp.String()))
+	return p.dir.Path(), size, err
+}
+
+// segmentBytes adds up the log files in a partition's folder; one that is not there yet, or no longer, has none.
+func segmentBytes(fsys vfs.FS, folder string) (size int64, err error) {
+	entries, err := fsys.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	for _, e := range entries {
+		if _, suffix, ok := segment.ParseFileName(e.Name()); !ok || suffix != segment.LogSuffix {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		size += info.Size()
+	}
+	return size, err
 }
 
 // Replica is what the log of a coordinator's partition is loaded from: its leader epoch and the log's bounds.
