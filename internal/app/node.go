@@ -259,13 +259,14 @@ func (n *Node) serve(context.Context) error {
 }
 
 // limit bounds the connections. Half of the files that the process may open are left to the logs, whatever is configured: a
-// log that cannot open its files takes its log dir offline, which no number of clients should bring about.
+// log that cannot open its files takes its log dir offline, which no number of clients should bring about. One connection is
+// always taken, or a limit of 0 could never be raised again.
 func (n *Node) limit(server *transport.Server, c conf.NetworkConfig) {
-	most := c.MaxConnections
+	most := max(1, c.MaxConnections)
 	if files := n.Env.FileLimit(); files > 0 {
 		most = min(most, files/2)
 	}
-	server.SetLimits(most, c.MaxConnectionsPerIP)
+	server.SetLimits(most, max(1, c.MaxConnectionsPerIP))
 }
 
 // settings are the values of the configuration that requests depend on, as they are now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ type Config struct {
 	// IdleTimeout closes a connection without requests (connections.max.idle.ms, 10 min). A peer that takes nothing of
 	// an answer for so long loses its connection too.
 	IdleTimeout time.Duration
-	// MaxConnections and MaxConnectionsPerHost bound connections; 0 means no bound.
+	// MaxConnections and MaxConnectionsPerHost bound connections (no bound).
 	MaxConnections, MaxConnectionsPerHost int
 	// Pipeline is how many requests of one connection may wait for their answers (64).
 	Pipeline int
@@ -36,6 +37,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 10 * time.Minute
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = math.MaxInt
+	}
+	if c.MaxConnectionsPerHost == 0 {
+		c.MaxConnectionsPerHost = math.MaxInt
 	}
 	if c.Pipeline == 0 {
 		c.Pipeline = 64
@@ -107,8 +114,7 @@ func (s *Server) admit(nc net.Conn, listener string) {
 	c := newConn(s, nc, listener)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	full := s.MaxConnections > 0 && len(s.conns) >= s.MaxConnections ||
-		s.MaxConnectionsPerHost > 0 && s.perHost[c.client.Host] >= s.MaxConnectionsPerHost
+	full := len(s.conns) >= s.MaxConnections || s.perHost[c.client.Host] >= s.MaxConnectionsPerHost
 	if full || s.closing {
 		c.cancel()
 		nc.Close()
@@ -135,7 +141,8 @@ func (s *Server) forget(c *conn) {
 	}
 }
 
-// SetLimits changes MaxConnections and MaxConnectionsPerHost. Connections beyond the new limits stay; no more are taken.
+// SetLimits changes MaxConnections and MaxConnectionsPerHost; 0 takes none, as in Apache Kafka. Connections beyond the new
+// limits stay; no more are taken.
 func (s *Server) SetLimits(connections, perHost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
