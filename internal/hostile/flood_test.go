@@ -95,7 +95,7 @@ func TestFramesThatAreNeverEndedTakeNoMemory(t *testing.T) {
 }
 
 // haste bounds a healthy client's wait under a flood: much less than connections could make it wait one after the other.
-const haste = 5 * time.Second
+const haste = raceCost * 5 * time.Second
 
 // TestClientsThatNeverReadTakeNoMemory has many connections that ask for much, again and again, and read nothing.
 func TestClientsThatNeverReadTakeNoMemory(t *testing.T) {

@@ -29,7 +29,7 @@ type healthy struct {
 const healthyTopic = "healthy"
 
 // patience bounds what anybody waits for a node that is not stuck, on a machine that is busy with other tests.
-const patience = 15 * time.Second
+const patience = raceCost * 15 * time.Second
 
 // beside starts a healthy client, and returns when it is at work; it is judged when the test ends, before the node stops.
 func (v *victim) beside(most time.Duration) *healthy {

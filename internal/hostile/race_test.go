@@ -2,5 +2,5 @@
 
 package hostile
 
-// raceCost is by how much the race detector multiplies the memory of the process it watches.
+// raceCost is by how much the race detector multiplies the memory and the time of the process it watches, at the most.
 const raceCost = 4

@@ -220,7 +220,7 @@ func TestLongPollAnswersWhenThereIsMore(t *testing.T) {
 		begun := time.Now()
 		done := make(chan *kmsg.FetchResponse)
 		go func() { done <- ask[*kmsg.FetchResponse](w, req, 12) }()
-		time.AfterFunc(3*time.Second, func() { w.produce("t", 0, "late") })
+		w.later(3*time.Second, func() { w.produce("t", 0, "late") })
 		wantShown(t, <-done, "0 code=0 hw=1 start=0 [late]")
 		if d := time.Since(begun); d != 3*time.Second {
 			t.Fatalf("answered after %v", d)
@@ -237,7 +237,7 @@ func TestLongPollWaitsForMinBytesAtMostMaxWait(t *testing.T) {
 		begun := time.Now()
 		done := make(chan *kmsg.FetchResponse)
 		go func() { done <- ask[*kmsg.FetchResponse](w, req, 12) }()
-		time.AfterFunc(3*time.Second, func() { w.produce("t", 0, "little") })
+		w.later(3*time.Second, func() { w.produce("t", 0, "little") })
 		wantShown(t, <-done, "0 code=0 hw=1 start=0 [little]")
 		if d := time.Since(begun); d != 10*time.Second {
 			t.Fatalf("answered after %v", d)
@@ -247,7 +247,7 @@ func TestLongPollWaitsForMinBytesAtMostMaxWait(t *testing.T) {
 		if d := time.Since(begun); d != 20*time.Second {
 			t.Fatalf("answered after %v: 100 bytes were not there", d)
 		}
-		time.AfterFunc(time.Second, func() { w.produce("t", 0, strings.Repeat("x", 100)) })
+		w.later(time.Second, func() { w.produce("t", 0, strings.Repeat("x", 100)) })
 		ask[*kmsg.FetchResponse](w, req, 12)
 		if d := time.Since(begun); d != 21*time.Second {
 			t.Fatalf("answered after %v", d)

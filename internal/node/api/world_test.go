@@ -242,6 +242,16 @@ func produceRequest(topic string, id kafka.TopicID, number int32, acks int16, b 
 	return req
 }
 
+// later calls f after d; the test does not end before f has.
+func (w *world) later(d time.Duration, f func()) {
+	done := make(chan struct{})
+	time.AfterFunc(d, func() {
+		defer close(done)
+		f()
+	})
+	w.t.Cleanup(func() { <-done })
+}
+
 // produce appends and wants success; it returns the base offset.
 func (w *world) produce(topic string, number int32, values ...string) int64 {
 	w.t.Helper()
