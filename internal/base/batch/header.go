@@ -109,9 +109,6 @@ func (a Attributes) IsTransactional() bool { return a&attrTransactional != 0 }
 // IsControl tells whether the one record is a marker that clients do not see.
 func (a Attributes) IsControl() bool { return a&attrControl != 0 }
 
-// HasDeleteHorizon tells whether BaseTimestamp is when the cleaner may drop the batch's tombstones.
-func (a Attributes) HasDeleteHorizon() bool { return a&attrDeleteHorizon != 0 }
-
 // Header is everything that precedes the records of a batch.
 type Header struct {
 	BaseOffset      kafka.Offset

@@ -4,7 +4,6 @@ package replica
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -115,6 +114,3 @@ func (l *Leader) LatestKnown() error {
 	}
 	return nil
 }
-
-// InSync tells whether n is in the ISR.
-func (l *Leader) InSync(n kafka.NodeID) bool { return slices.Contains(l.given.ISR, n) }

@@ -59,22 +59,23 @@ func validCursor(req *kmsg.DescribeTopicPartitionsRequest) bool {
 
 // topicsFrom lists the names to describe, sorted, each once, from the cursor's topic on. No topics means all.
 func topicsFrom(img *metadata.Image, req *kmsg.DescribeTopicPartitionsRequest) []string {
+	from := ""
+	if req.Cursor != nil {
+		from = req.Cursor.Topic
+	}
 	var names []string
 	for _, t := range req.Topics {
-		names = append(names, t.Topic)
+		if t.Topic >= from {
+			names = append(names, t.Topic)
+		}
 	}
-	if len(names) == 0 {
-		for t := range img.Topics() {
+	if len(req.Topics) == 0 {
+		for t := range img.TopicsFrom(from) {
 			names = append(names, t.Name)
 		}
 	}
 	slices.Sort(names)
-	names = slices.Compact(names)
-	if req.Cursor == nil {
-		return names
-	}
-	at, _ := slices.BinarySearch(names, req.Cursor.Topic)
-	return names[at:]
+	return slices.Compact(names)
 }
 
 // describeTopic describes up to limit partitions from one on; next is the first left out, or -1 when none is.

@@ -259,12 +259,3 @@ func segmentBytes(fsys vfs.FS, folder string) (size int64, err error) {
 	}
 	return size, err
 }
-
-// Replica is what the log of a coordinator's partition is loaded from: its leader epoch and the log's bounds.
-func (p *Partition) Replica() (epoch kafka.LeaderEpoch, start, hw kafka.Offset, err error) {
-	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, l *replica.Leader) error {
-		epoch, start, hw = l.Epoch(), log.Start(), p.HighWatermark()
-		return nil
-	})
-	return epoch, start, hw, err
-}

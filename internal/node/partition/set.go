@@ -306,17 +306,3 @@ func (s *Set) Strays() []kafka.TopicPartition {
 	slices.SortFunc(tps, func(a, b kafka.TopicPartition) int { return cmp.Compare(a.String(), b.String()) })
 	return tps
 }
-
-// DropStrays deletes the folders of Strays: their topics were deleted while this node was down. It is for a node whose
-// metadata is known to be whole.
-func (s *Set) DropStrays() {
-	for _, tp := range s.Strays() {
-		s.mu.Lock()
-		if f, ok := s.found[tp]; ok {
-			delete(s.found, tp)
-			s.Log.Info("deleting a partition whose topic no longer exists", "partition", tp.String(), "dir", f.dir.Path())
-			s.clearLocked(tp, func() error { return f.dir.Delete(tp, nil) })
-		}
-		s.mu.Unlock()
-	}
-}
