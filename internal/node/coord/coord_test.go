@@ -289,7 +289,7 @@ func TestLeadLoadsWhatTheLogHolds(t *testing.T) {
 		if err != nil || list.ErrorCode != kerr.CoordinatorLoadInProgress.Code {
 			t.Errorf("list while loading: %v, %v", list, err)
 		}
-		r.TopicsDeleted([]string{"other"}) // waits for the load
+		r.TopicsGone([]group.DeletedTopic{{Name: "other"}}) // waits for the load
 		time.Sleep(3 * time.Second)
 		wantErr(t, "heartbeat", beat(t, r, "g", j), nil)
 		if off, err := fetch(t, r, "h", 299, false); off != 299 || err != nil {
@@ -323,7 +323,7 @@ func TestOffsetsOfDeletedTopicsEnd(t *testing.T) {
 			wantErr(t, "commit", commit(t, r, "g", i, int64(i)), nil)
 		}
 		before := len(l.batches)
-		r.TopicsDeleted([]string{"t", "u"})
+		r.TopicsGone([]group.DeletedTopic{{Name: "t"}, {Name: "u"}})
 		synctest.Wait()
 		for i := range int32(50) {
 			if off, err := fetch(t, r, "g", i, false); off != -1 || err != nil {

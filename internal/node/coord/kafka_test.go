@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/batch"
+	"github.com/headrace/headrace/internal/core/group"
 )
 
 var writeSegment = flag.String("segment", "", "write a segment of __consumer_offsets to this file, for Apache Kafka's kafka-dump-log --offsets-decoder")
@@ -75,7 +76,7 @@ func TestSegmentIsLoadedAsItWasWritten(t *testing.T) {
 		sync1(t, r, "g", j)
 		wantErr(t, "commit", commit(t, r, "simple", 0, 7), nil)
 		wantErr(t, "commit", commit(t, r, "simple", 1, 8), nil)
-		r.TopicsDeleted([]string{"t"})
+		r.TopicsGone([]group.DeletedTopic{{Name: "t"}})
 		time.Sleep(time.Second)
 		wantErr(t, "commit", commit(t, r, "simple", 2, 9), nil)
 		remove := kmsg.NewPtrDeleteGroupsRequest()

@@ -204,17 +204,8 @@ func (r *Runtime) ListGroups(ctx context.Context, req *kmsg.ListGroupsRequest) (
 	return merged, nil
 }
 
-// TopicsDeleted ends the offsets of the topics with these names in all groups. TopicsGone is better where ids are known.
-func (r *Runtime) TopicsDeleted(names []string) {
-	topics := make([]group.DeletedTopic, len(names))
-	for i, name := range names {
-		topics[i].Name = name
-	}
-	r.TopicsGone(topics)
-}
-
-// TopicsGone ends the offsets of deleted topics, but not those that a group has committed for a later topic of the name.
-// It does not wait for that.
+// TopicsGone ends the offsets of deleted topics, but where their ids are given not those that a group has committed for a
+// later topic of the name. It does not wait for that.
 func (r *Runtime) TopicsGone(topics []group.DeletedTopic) {
 	if len(topics) == 0 {
 		return
