@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,30 +19,8 @@ import (
 // metadataName is the file that ties the folder to a topic id.
 const metadataName = "partition.metadata"
 
-// maxSmallFile bounds what readFile takes into memory.
+// maxSmallFile bounds the files that are read whole: checkpoints, producer snapshots, partition.metadata.
 const maxSmallFile = 1 << 30
-
-// readFile reads a whole small file.
-func readFile(fsys vfs.FS, name string) ([]byte, error) {
-	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	if size > maxSmallFile {
-		return nil, fmt.Errorf("%s has %d bytes", name, size)
-	}
-	b := make([]byte, size)
-	n, err := f.ReadAt(b, 0)
-	if err == io.EOF {
-		err = nil
-	}
-	return b[:n], err
-}
 
 // writeFile makes or overwrites a file and syncs it. Its name is durable after a SyncDir.
 func writeFile(fsys vfs.FS, name string, b []byte) error {
@@ -83,7 +60,7 @@ func replaceFile(fsys vfs.FS, name string, b []byte) error {
 // SyncDir.
 func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, error) {
 	name := filepath.Join(dir, metadataName)
-	b, err := readFile(fsys, name)
+	b, err := vfs.ReadFile(fsys, name, maxSmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if want.IsZero() {
 			return want, nil

@@ -139,7 +139,7 @@ func wantErr(t testing.TB, err error, want *kerr.Error) {
 
 func slurp(t testing.TB, fsys vfs.FS, name string) []byte {
 	t.Helper()
-	b, err := readFile(fsys, name)
+	b, err := vfs.ReadFile(fsys, name, maxSmallFile)
 	must(t, err)
 	return b
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/epochs"
 	"github.com/headrace/headrace/internal/storage/segment"
 )
@@ -289,7 +290,7 @@ func (l *Log) cutAfter(i int, point kafka.Offset) error {
 // readEpochs reads the checkpoint. missing says that there is none that can be used.
 func (l *Log) readEpochs() (missing bool, err error) {
 	name := filepath.Join(l.dir, epochs.FileName)
-	b, err := readFile(l.fs, name)
+	b, err := vfs.ReadFile(l.fs, name, maxSmallFile)
 	if err == nil {
 		l.mu.epochs, err = epochs.Decode(b)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/producers"
 	"github.com/headrace/headrace/internal/storage/segment"
 )
@@ -149,7 +150,7 @@ func (l *Log) loadSnapshot(now time.Time, point kafka.Offset) (kafka.Offset, boo
 		if o > point {
 			continue
 		}
-		b, err := readFile(l.fs, l.snapshotPath(o))
+		b, err := vfs.ReadFile(l.fs, l.snapshotPath(o), maxSmallFile)
 		var states []producers.State
 		if err == nil {
 			states, err = producers.DecodeSnapshot(b)
