@@ -111,14 +111,14 @@ func (l *load) total() int {
 // progress returns once n more records were acknowledged than at the call.
 func (l *load) progress(n int) {
 	l.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(30 * time.Second)
 	want := l.total() + n
 	for {
 		l.mu.Lock()
 		total, moved, failed := l.mu.total, l.mu.moved, l.mu.failed
 		l.mu.Unlock()
 		if failed != nil {
-			l.t.Fatal(failed)
+			l.diagnose(failed)
 		}
 		if total >= want {
 			return
@@ -126,9 +126,20 @@ func (l *load) progress(n int) {
 		select {
 		case <-moved:
 		case <-deadline:
-			l.t.Fatalf("only %d records acknowledged of %d within a minute", total, want)
+			l.diagnose(fmt.Errorf("only %d records acknowledged of %d within half a minute", total, want))
 		}
 	}
+}
+
+// diagnose ends the test after a failure of the load, and tells what of the acknowledged records is missing: a client whose
+// acknowledged records are gone mostly sees no more than sequence numbers that are refused.
+func (l *load) diagnose(failure error) {
+	l.t.Helper()
+	l.t.Error(failure)
+	l.stop()
+	l.cl.Close() // nothing is acknowledged from here on
+	l.check(l.addr)
+	l.t.FailNow()
 }
 
 // finish ends the load with every record acknowledged.
