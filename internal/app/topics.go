@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+)
+
+// EnsureTopics makes the topics that are missing: name to number of partitions.
+func (n *Node) EnsureTopics(ctx context.Context, partitions map[string]int32) error {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	for name, count := range partitions {
+		t := kmsg.NewCreateTopicsRequestTopic()
+		t.Topic, t.NumPartitions, t.ReplicationFactor = name, count, -1
+		req.Topics = append(req.Topics, t)
+	}
+	failed := map[string]error{}
+	n.create(ctx, req, failed)
+	var all error
+	for _, t := range req.Topics {
+		all = errors.Join(all, failed[t.Topic])
+	}
+	return all
+}
+
+// autoCreate makes the topics that a client named in a metadata request, with the node's defaults.
+func (n *Node) autoCreate(ctx context.Context, names []string) map[string]error {
+	failed := map[string]error{}
+	req := kmsg.NewPtrCreateTopicsRequest()
+	for _, name := range names {
+		switch {
+		case name == kafka.OffsetsTopic:
+			if err := n.createOffsetsTopic(ctx, name); err != nil {
+				failed[name] = err
+			}
+		case kafka.IsInternalTopic(name):
+			failed[name] = fmt.Errorf("%s is not there: %w", name, kerr.UnknownTopicOrPartition)
+		default:
+			t := kmsg.NewCreateTopicsRequestTopic()
+			t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
+			req.Topics = append(req.Topics, t)
+		}
+	}
+	n.create(ctx, req, failed)
+	return failed
+}
+
+// createOffsetsTopic makes __consumer_offsets, compacted and in small segments as Kafka does, with as many replicas as there
+// are nodes for.
+func (n *Node) createOffsetsTopic(ctx context.Context, name string) error {
+	c := n.Config.Groups
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic = name
+	t.NumPartitions = c.OffsetsPartitions
+	t.ReplicationFactor = min(c.OffsetsReplication, int16(max(1, len(n.image.Load().Nodes()))))
+	for _, kv := range [][2]string{
+		{"cleanup.policy", "compact"}, {"compression.type", "producer"}, {"segment.bytes", strconv.Itoa(c.OffsetsSegmentBytes)},
+	} {
+		tc := kmsg.NewCreateTopicsRequestTopicConfig()
+		tc.Name, tc.Value = kv[0], &kv[1]
+		t.Configs = append(t.Configs, tc)
+	}
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Topics = append(req.Topics, t)
+	failed := map[string]error{}
+	n.create(ctx, req, failed)
+	return failed[name]
+}
+
+// create has the controller make topics; what could not be made is noted in failed. A topic that is there already is no
+// failure.
+func (n *Node) create(ctx context.Context, req *kmsg.CreateTopicsRequest, failed map[string]error) {
+	if len(req.Topics) == 0 {
+		return
+	}
+	req.Version = req.MaxVersion()
+	reply, err := n.quorum.Submit(ctx, req)
+	if err != nil {
+		for _, t := range req.Topics {
+			failed[t.Topic] = err
+		}
+		return
+	}
+	for _, t := range reply.(*kmsg.CreateTopicsResponse).Topics {
+		if t.ErrorCode != 0 && t.ErrorCode != kerr.TopicAlreadyExists.Code {
+			failed[t.Topic] = fmt.Errorf("create %s: %w", t.Topic, kerr.ErrorForCode(t.ErrorCode))
+		}
+	}
+}
