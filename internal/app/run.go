@@ -10,11 +10,12 @@ import (
 
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/cli"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 // Main runs one command line, without the program's name, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, env Env) int {
-	return cli.Run(ctx, args, cli.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Getenv: env.Getenv}, cli.Roles{
+	return cli.Run(ctx, args, term.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Getenv: env.Getenv}, cli.Roles{
 		Dev:    env.dev,
 		Server: env.server,
 		Adopt:  env.adopt,

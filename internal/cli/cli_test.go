@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 // world is a cluster and the command that talks to it.
@@ -45,7 +46,7 @@ func (w *world) run(stdin, line string) result {
 
 func (w *world) runContext(ctx context.Context, stdin, line string) result {
 	var out, errs bytes.Buffer
-	env := Env{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Getenv: w.getenv, Dial: w.dial}
+	env := term.Env{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Getenv: w.getenv, Dial: w.dial}
 	args := strings.Fields(line)
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "·", " ")
@@ -55,7 +56,7 @@ func (w *world) runContext(ctx context.Context, stdin, line string) result {
 }
 
 func (w *world) getenv(name string) string {
-	if name == bootstrapEnv && w.at != "" {
+	if name == "HEADRACE_BOOTSTRAP" && w.at != "" {
 		return w.at
 	}
 	return ""
@@ -65,7 +66,7 @@ func (w *world) getenv(name string) string {
 func (w *world) want(stdin, line, out string) {
 	w.t.Helper()
 	r := w.run(stdin, line)
-	if r.code != ExitOK || r.out != out {
+	if r.code != term.ExitOK || r.out != out {
 		w.t.Errorf("headrace %s\nexit %d, stderr %q\n got %q\nwant %q", line, r.code, r.err, r.out, out)
 	}
 }
@@ -82,7 +83,7 @@ func (w *world) refused(code int, stdin, line, text string) {
 func TestTopicsAreCreatedListedDescribedAlteredAndDeleted(t *testing.T) {
 	w := newWorld(t)
 	w.want("", "topic create orders --partitions 3 --config retention.ms=60000 --config cleanup.policy=compact", "created topic orders\n")
-	w.refused(ExitFailed, "", "topic create orders", "cannot create topic orders: it exists already")
+	w.refused(term.ExitFailed, "", "topic create orders", "cannot create topic orders: it exists already")
 	w.want("", "topic create orders --if-not-exists", "")
 	w.want("", "topic create a.b c-d", "created topic a.b\ncreated topic c-d\n")
 
@@ -115,10 +116,10 @@ func TestTopicsAreCreatedListedDescribedAlteredAndDeleted(t *testing.T) {
 		t.Errorf("after alter: %v %+v", err, topics)
 	}
 	w.want("", "topic delete orders a.b", "deleted topic orders\ndeleted topic a.b\n")
-	w.refused(ExitFailed, "", "topic delete orders", "cannot delete topic orders: it does not exist")
+	w.refused(term.ExitFailed, "", "topic delete orders", "cannot delete topic orders: it does not exist")
 	w.want("", "topic delete orders --if-exists", "")
-	w.refused(ExitFailed, "", "topic describe orders", "cannot describe topic orders: it does not exist (headrace topic list shows those that do)")
-	w.refused(ExitFailed, "", "topic alter orders --partitions 9", "it does not exist")
+	w.refused(term.ExitFailed, "", "topic describe orders", "cannot describe topic orders: it does not exist (headrace topic list shows those that do)")
+	w.refused(term.ExitFailed, "", "topic alter orders --partitions 9", "it does not exist")
 }
 
 func TestWrongUseIsOneLineAndExitCodeTwo(t *testing.T) {
@@ -131,7 +132,7 @@ func TestWrongUseIsOneLineAndExitCodeTwo(t *testing.T) {
 		"topic create a --partitions 0":            "must be at least 1",
 		"topic create a --config b":                "\"b\" is not key=value",
 		"topic create a --config b=1 --config b=2": "b is given twice",
-		"topic list -o xml":                        "--output must be table or json",
+		"topic list -o xml":                        "must be table, json or yaml",
 		"topic alter a":                            "nothing to change",
 		"topic list --bootstrap http://x":          "is not host:port",
 		"topic list --bootstrap h:0":               "is not host:port",
@@ -160,7 +161,7 @@ func TestWrongUseIsOneLineAndExitCodeTwo(t *testing.T) {
 		"adopt":                                    "DIR is missing",
 		"version x":                                "",
 	} {
-		w.refused(ExitUsage, "", line, text)
+		w.refused(term.ExitUsage, "", line, text)
 	}
 }
 
@@ -173,9 +174,9 @@ func TestAnUnreachableAddressIsNamedWithTheFix(t *testing.T) {
 	l.Close()
 	w := &world{t: t, at: gone}
 	for _, line := range []string{"topic list", "consume a", "produce a"} {
-		w.refused(ExitUnreachable, "x", line, "cannot reach a node at "+gone+": connection refused; start one with \"headrace dev\", or name another with --bootstrap HOST:PORT or HEADRACE_BOOTSTRAP")
+		w.refused(term.ExitUnreachable, "x", line, "cannot reach a node at "+gone+": connection refused; start one with \"headrace dev\", or name another with --bootstrap HOST:PORT or HEADRACE_BOOTSTRAP")
 	}
-	w.refused(ExitUnreachable, "", "topic list --bootstrap no-such-host.invalid", "cannot reach a node at no-such-host.invalid:9092")
+	w.refused(term.ExitUnreachable, "", "topic list --bootstrap no-such-host.invalid", "cannot reach a node at no-such-host.invalid:9092")
 }
 
 func TestSomethingElseThatListensIsTold(t *testing.T) {
@@ -195,7 +196,7 @@ func TestSomethingElseThatListensIsTold(t *testing.T) {
 		}
 	}()
 	w := &world{t: t, at: l.Addr().String()}
-	w.refused(ExitUnreachable, "", "topic list", "does not speak the Kafka protocol")
+	w.refused(term.ExitUnreachable, "", "topic list", "does not speak the Kafka protocol")
 }
 
 // A node that advertises an address which only it can reach.
@@ -209,14 +210,14 @@ func TestAnAdvertisedAddressThatCannotBeReachedIsTold(t *testing.T) {
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 9092}, Err: errors.New("no route to host")}
 	}
-	w.refused(ExitUnreachable, "x\n", "produce a", "the cluster says that a node is at 10.0.0.9:9092, and that cannot be reached: no route to host; set advertised.listeners")
+	w.refused(term.ExitUnreachable, "x\n", "produce a", "the cluster says that a node is at 10.0.0.9:9092, and that cannot be reached: no route to host; set advertised.listeners")
 }
 
 func TestAnInterruptedCommandEndsWith130(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if r := w.runContext(ctx, "", "topic list"); r.code != ExitInterrupted || r.err != "headrace: interrupted\n" {
+	if r := w.runContext(ctx, "", "topic list"); r.code != term.ExitInterrupted || r.err != "headrace: interrupted\n" {
 		t.Errorf("exit %d, %q", r.code, r.err)
 	}
 }
@@ -229,17 +230,17 @@ func TestRolesGetTheirOptions(t *testing.T) {
 		Adopt:  func(_ context.Context, o AdoptOptions) error { got = append(got, o); return nil },
 	}
 	var errs bytes.Buffer
-	env := Env{Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &errs, Getenv: func(string) string { return "" }}
+	env := term.Env{Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &errs, Getenv: func(string) string { return "" }}
 	for _, c := range []struct {
 		line string
 		code int
 		want any
 	}{
-		{"dev", ExitOK, DevOptions{DataDir: "./headrace-data", Listen: "127.0.0.1:9092", Durability: conf.DurabilityFlush, Partitions: 1}},
-		{"dev --data-dir /d --listen 0.0.0.0:19092 --durability os --partitions 6", ExitOK, DevOptions{DataDir: "/d", Listen: "0.0.0.0:19092", Durability: conf.DurabilityOS, Partitions: 6}},
-		{"server --config /etc/headrace.yaml", ExitFailed, ServerOptions{Config: "/etc/headrace.yaml"}},
-		{"adopt /kafka", ExitOK, AdoptOptions{Dirs: []string{"/kafka"}}},
-		{"adopt /disk1 /disk2", ExitOK, AdoptOptions{Dirs: []string{"/disk1", "/disk2"}}},
+		{"dev", term.ExitOK, DevOptions{DataDir: "./headrace-data", Listen: "127.0.0.1:9092", Durability: conf.DurabilityFlush, Partitions: 1}},
+		{"dev --data-dir /d --listen 0.0.0.0:19092 --durability os --partitions 6", term.ExitOK, DevOptions{DataDir: "/d", Listen: "0.0.0.0:19092", Durability: conf.DurabilityOS, Partitions: 6}},
+		{"server --config /etc/headrace.yaml", term.ExitFailed, ServerOptions{Config: "/etc/headrace.yaml"}},
+		{"adopt /kafka", term.ExitOK, AdoptOptions{Dirs: []string{"/kafka"}}},
+		{"adopt /disk1 /disk2", term.ExitOK, AdoptOptions{Dirs: []string{"/disk1", "/disk2"}}},
 	} {
 		got = nil
 		if code := Run(t.Context(), strings.Fields(c.line), env, roles); code != c.code || len(got) != 1 || !reflect.DeepEqual(got[0], c.want) {
@@ -255,21 +256,21 @@ func TestRolesGetTheirOptions(t *testing.T) {
 func TestARoleEndsWellBySignal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	roles := Roles{Dev: func(ctx context.Context, _ DevOptions) error { cancel(); return ctx.Err() }}
-	env := Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }}
-	if code := Run(ctx, []string{"dev"}, env, roles); code != ExitOK {
+	env := term.Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }}
+	if code := Run(ctx, []string{"dev"}, env, roles); code != term.ExitOK {
 		t.Errorf("exit %d", code)
 	}
 }
 
 func TestVersionAndHelpNeedNoCluster(t *testing.T) {
 	w := &world{t: t, at: "127.0.0.1:1"}
-	if r := w.run("", "version"); r.code != ExitOK || !strings.HasPrefix(r.out, "headrace ") || strings.Count(r.out, "\n") != 1 {
+	if r := w.run("", "version"); r.code != term.ExitOK || !strings.HasPrefix(r.out, "headrace ") || strings.Count(r.out, "\n") != 1 {
 		t.Errorf("version: %+v", r)
 	}
-	if r := w.run("", "consume --help"); r.code != ExitOK || !strings.Contains(r.out, "--follow") {
+	if r := w.run("", "consume --help"); r.code != term.ExitOK || !strings.Contains(r.out, "--follow") {
 		t.Errorf("help: %+v", r)
 	}
-	if r := w.run("", ""); r.code != ExitOK || !strings.Contains(r.out, "Exit codes") {
+	if r := w.run("", ""); r.code != term.ExitOK || !strings.Contains(r.out, "Exit codes") {
 		t.Errorf("no arguments: %+v", r)
 	}
 }

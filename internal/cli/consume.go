@@ -13,6 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/internal/cli/target"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 // consumeOptions are the flags of headrace consume.
@@ -36,7 +39,7 @@ func (c *command) consume() *cobra.Command {
 		Long: "Prints the records that topics hold now, one a line, and ends. With --follow, or --from end, it goes on with records as they come, until Ctrl-C.\n" +
 			"Text shows null as nothing; --format json tells null, text and binary data apart, and produce --format json reads it.\n" +
 			"With --group the reading is shared with the other members of the group and goes on where the group stopped; --from is for the first time.",
-		Args: atLeastOne("TOPIC"),
+		Args: term.AtLeastOne("TOPIC"),
 		Example: "  headrace consume orders --print key,value\n" +
 			"  headrace consume orders --from -10 --follow\n" +
 			"  headrace consume orders --from @2026-01-02T00:00:00Z --to @2026-01-03T00:00:00Z --format json",
@@ -49,7 +52,7 @@ func (c *command) consume() *cobra.Command {
 			return c.runConsume(cmd.Context(), o)
 		},
 	}
-	c.bootstrapFlag(cmd)
+	c.at.Flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.fromText, "from", "start", "where to begin: "+positionHelp)
 	f.StringVar(&o.toText, "to", "", "where to stop, in the same words; the record there is not printed (default: end, or nowhere with --follow)")
@@ -86,17 +89,17 @@ func (o *consumeOptions) check(cmd *cobra.Command) error {
 	}
 	switch {
 	case o.format != "text" && o.format != "json":
-		return usage("--format must be text or json, not %q", o.format)
+		return term.Usage("--format must be text or json, not %q", o.format)
 	case o.format == "json" && (cmd.Flags().Changed("print") || cmd.Flags().Changed("separator")):
-		return usage("--print and --separator are for --format text")
+		return term.Usage("--print and --separator are for --format text")
 	case cmd.Flags().Changed("count") && o.count < 1:
-		return usage("--count must be at least 1")
+		return term.Usage("--count must be at least 1")
 	case o.follow && o.toText != "" && o.to.kind != atOffset:
-		return usage("--follow has no end: --to can only be an offset with it")
+		return term.Usage("--follow has no end: --to can only be an offset with it")
 	case o.group != "" && (len(o.partitions) > 0 || o.toText != ""):
-		return usage("--group reads all partitions to their ends: --partition and --to cannot be used with it")
+		return term.Usage("--group reads all partitions to their ends: --partition and --to cannot be used with it")
 	case o.group != "" && (o.from.kind == atOffset || o.from.kind == beforeEnd):
-		return usage("--group remembers where it stopped: --from can only be start, end or @TIME with it")
+		return term.Usage("--group remembers where it stopped: --from can only be start, end or @TIME with it")
 	}
 	return nil
 }
@@ -106,7 +109,7 @@ func (o *consumeOptions) ends() bool { return !o.follow || o.toText != "" }
 
 func (c *command) runConsume(ctx context.Context, o *consumeOptions) error {
 	var plan readPlan
-	err := c.ask(ctx, func(ctx context.Context, client *kgo.Client) error {
+	err := c.at.Ask(ctx, func(ctx context.Context, client *kgo.Client) error {
 		var err error
 		plan, err = makePlan(ctx, client, o)
 		return err
@@ -127,7 +130,7 @@ func (c *command) runConsume(ctx context.Context, o *consumeOptions) error {
 	} else {
 		opts = append(opts, kgo.ConsumePartitions(plan.starts(o.follow)), kgo.ConsumeResetOffset(kgo.NoResetOffset()))
 	}
-	if r.client, err = c.connect(ctx, opts...); err != nil {
+	if r.client, err = c.at.Connect(ctx, opts...); err != nil {
 		return err
 	}
 	err = r.all(ctx)
@@ -138,7 +141,7 @@ func (c *command) runConsume(ctx context.Context, o *consumeOptions) error {
 	if ctx.Err() != nil && (o.follow || err == nil) {
 		return nil // Ctrl-C is how following ends
 	}
-	return c.diagnose(err)
+	return c.at.Diagnose(err)
 }
 
 // run is one run of consume: the loop that polls, prints and keeps the plan.
@@ -201,7 +204,7 @@ func (r *run) stalled(ctx context.Context) (done bool, err error) {
 	if r.o.group != "" {
 		return false, nil // another member may be reading it
 	}
-	ping, cancel := context.WithTimeout(ctx, answerTimeout)
+	ping, cancel := context.WithTimeout(ctx, target.AnswerTimeout)
 	defer cancel()
 	if err := r.client.Ping(ping); err != nil {
 		return false, fmt.Errorf("no records come, and the cluster does not answer: %w", err)
@@ -259,7 +262,7 @@ func (r *run) write(rec *kgo.Record) error {
 func (r *run) leave(ctx context.Context) error {
 	var err error
 	if r.o.group != "" {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), target.AnswerTimeout)
 		defer cancel()
 		r.mark()
 		err = r.client.CommitMarkedOffsets(last)
@@ -270,9 +273,9 @@ func (r *run) leave(ctx context.Context) error {
 
 func readError(e kgo.FetchError) error {
 	if errors.Is(e.Err, kerr.OffsetOutOfRange) {
-		return &protocolError{fmt.Sprintf("partition %d of %s no longer holds the records to read next: they were deleted meanwhile", e.Partition, e.Topic), e.Err}
+		return target.Refused(e.Err, "partition %d of %s no longer holds the records to read next: they were deleted meanwhile", e.Partition, e.Topic)
 	}
-	return fmt.Errorf("read partition %d of %s: %w", e.Partition, e.Topic, explain(e.Err, ""))
+	return fmt.Errorf("read partition %d of %s: %w", e.Partition, e.Topic, target.Explain(e.Err, ""))
 }
 
 // readPlan is what is left to read: the next offset of each partition and the one to stop before.
@@ -310,7 +313,7 @@ func makePlan(ctx context.Context, client *kgo.Client, o *consumeOptions) (readP
 	}
 	for p, b := range at {
 		if b.err != nil {
-			return nil, fmt.Errorf("ask for the offsets of partition %d of %s: %w", p.number, p.topic, explain(b.err, ""))
+			return nil, fmt.Errorf("ask for the offsets of partition %d of %s: %w", p.number, p.topic, target.Explain(b.err, ""))
 		}
 	}
 	return planBetween(ctx, client, at, o)

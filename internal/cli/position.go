@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/internal/cli/target"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 // position is a place in every partition of a topic, as --from and --to name it.
@@ -38,13 +41,13 @@ func parsePosition(flag, text string) (position, error) {
 	case strings.HasPrefix(text, "@"):
 		at, err := parseTime(text[1:])
 		if err != nil {
-			return position{}, usage("%s: %s", flag, err)
+			return position{}, term.Usage("%s: %s", flag, err)
 		}
 		return position{kind: atTime, at: at}, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return position{}, usage("%s: %q is none of %s", flag, text, positionHelp)
+		return position{}, term.Usage("%s: %q is none of %s", flag, text, positionHelp)
 	}
 	if strings.HasPrefix(text, "-") {
 		return position{kind: beforeEnd, n: -n}, nil
@@ -79,7 +82,7 @@ func (p position) resolve(ctx context.Context, client *kgo.Client, at bounds) (m
 	}
 	for part, f := range found {
 		if f.err != nil {
-			return nil, fmt.Errorf("look for the time in partition %d of %s: %w", part.number, part.topic, explain(f.err, ""))
+			return nil, fmt.Errorf("look for the time in partition %d of %s: %w", part.number, part.topic, target.Explain(f.err, ""))
 		}
 		if f.offset >= 0 {
 			offsets[part] = f.offset

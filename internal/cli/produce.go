@@ -14,6 +14,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/internal/cli/target"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 const (
@@ -38,13 +41,13 @@ func (c *command) produce() *cobra.Command {
 		Use: "produce TOPIC", Short: "Write the lines of standard input to a topic",
 		Long: "Writes each line of standard input as one record, until the input ends, and tells the number of records on standard error.\n" +
 			"With --format json a line is a record as consume --format json prints it: its key, value, headers and timestamp count.",
-		Args: one("TOPIC"),
+		Args: term.One("TOPIC"),
 		Example: "  echo hello | headrace produce greetings\n" +
 			"  printf 'k1:v1\\nk2:v2\\n' | headrace produce pairs --key-separator :\n" +
 			"  headrace consume orders --format json | headrace produce copy --format json",
 		RunE: func(cmd *cobra.Command, args []string) error { return c.runProduce(cmd, args[0], o) },
 	}
-	c.bootstrapFlag(cmd)
+	c.at.Flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "text", "text or json")
 	f.StringVarP(&o.separator, "key-separator", "K", "", `what stands between key and value, with \t and \x1f understood; a line without it has no key`)
@@ -65,7 +68,7 @@ func (c *command) runProduce(cmd *cobra.Command, topic string, o *produceOptions
 		return err
 	}
 	ctx := cmd.Context()
-	client, err := c.connect(ctx, opts...)
+	client, err := c.at.Connect(ctx, opts...)
 	if err != nil {
 		return err
 	}
@@ -88,11 +91,11 @@ func (c *command) runProduce(cmd *cobra.Command, topic string, o *produceOptions
 	flushErr := client.Flush(flushed)
 	written, failure := p.result()
 	if !o.quiet {
-		fmt.Fprintf(c.env.Stderr, "%d %s written to %s\n", written, plural(written, "record"), topic)
+		fmt.Fprintf(c.env.Stderr, "%d %s written to %s\n", written, term.Plural(written, "record"), topic)
 	}
 	switch {
 	case failure != nil:
-		return c.diagnose(produceError(topic, failure))
+		return c.at.Diagnose(produceError(topic, failure))
 	case err != nil:
 		return err
 	}
@@ -102,10 +105,10 @@ func (c *command) runProduce(cmd *cobra.Command, topic string, o *produceOptions
 // client checks the flags and turns them into options of a client.
 func (o *produceOptions) client(cmd *cobra.Command, topic string) ([]kgo.Opt, error) {
 	if o.format != "text" && o.format != "json" {
-		return nil, usage("--format must be text or json, not %q", o.format)
+		return nil, term.Usage("--format must be text or json, not %q", o.format)
 	}
 	if o.format == "json" && (o.separator != "" || o.emptyAsNull) {
-		return nil, usage("--key-separator and --empty-as-null are for --format text")
+		return nil, term.Usage("--key-separator and --empty-as-null are for --format text")
 	}
 	var err error
 	if o.separator, err = unescape("--key-separator", o.separator); err != nil {
@@ -114,7 +117,7 @@ func (o *produceOptions) client(cmd *cobra.Command, topic string) ([]kgo.Opt, er
 	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
 	codec, ok := codecs[o.codec]
 	if !ok {
-		return nil, usage("--compression must be none, gzip, snappy, lz4 or zstd, not %q", o.codec)
+		return nil, term.Usage("--compression must be none, gzip, snappy, lz4 or zstd, not %q", o.codec)
 	}
 	opts := []kgo.Opt{
 		kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codec), kgo.ProducerBatchMaxBytes(o.maxBytes),
@@ -127,18 +130,18 @@ func (o *produceOptions) client(cmd *cobra.Command, topic string) ([]kgo.Opt, er
 	case "0":
 		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
 	default:
-		return nil, usage("--acks must be all, 1 or 0, not %q", o.acks)
+		return nil, term.Usage("--acks must be all, 1 or 0, not %q", o.acks)
 	}
 	if cmd.Flags().Changed("partition") {
 		if o.partition < 0 {
-			return nil, usage("--partition must not be negative")
+			return nil, term.Usage("--partition must not be negative")
 		}
 		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	}
 	for _, h := range o.headers {
 		name, value, ok := strings.Cut(h, "=")
 		if !ok {
-			return nil, usage("--header: %q is not name=value", h)
+			return nil, term.Usage("--header: %q is not name=value", h)
 		}
 		o.fixed = append(o.fixed, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
@@ -273,13 +276,13 @@ func (p *production) result() (written int, err error) {
 func produceError(topic string, err error) error {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		return &protocolError{fmt.Sprintf("cannot write to topic %s: it does not exist (create it with headrace topic create %s)", topic, topic), err}
+		return target.Refused(err, "cannot write to topic %s: it does not exist (create it with headrace topic create %s)", topic, topic)
 	}
 	var chosen, there int
 	if _, no := fmt.Sscanf(err.Error(), "invalid record partitioning choice of %d from %d available", &chosen, &there); no == nil {
 		return fmt.Errorf("cannot write to topic %s: it has no partition %d: it has %d, from 0 on", topic, chosen, there)
 	}
-	return fmt.Errorf("cannot write to topic %s: %w", topic, explain(err, ""))
+	return fmt.Errorf("cannot write to topic %s: %w", topic, target.Explain(err, ""))
 }
 
 // lineReader hands on the lines of an input, without their ends. When lines is closed, err says why.
@@ -318,11 +321,4 @@ func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 		return len(data), data, nil
 	}
 	return 0, nil, nil
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
 }

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 // A record as one line of JSON, printed by consume and read by produce:
@@ -139,7 +141,7 @@ func parseFields(list string) ([]string, error) {
 	fields := strings.Split(list, ",")
 	for _, f := range fields {
 		if !slices.Contains(textFields, f) {
-			return nil, usage("--print: %q is none of %s, all", f, strings.Join(textFields, ", "))
+			return nil, term.Usage("--print: %q is none of %s, all", f, strings.Join(textFields, ", "))
 		}
 	}
 	return fields, nil
@@ -180,7 +182,7 @@ func appendText(dst []byte, r *kgo.Record, fields []string, separator string) []
 func unescape(flag, text string) (string, error) {
 	out, err := strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`)
 	if err != nil {
-		return "", usage("%s: %q has an escape that is not known: \\t, \\n, \\\\ and \\xNN are", flag, text)
+		return "", term.Usage("%s: %q has an escape that is not known: \\t, \\n, \\\\ and \\xNN are", flag, text)
 	}
 	return out, nil
 }

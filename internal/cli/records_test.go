@@ -12,12 +12,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 func TestLinesComeBackAsTheyWereWritten(t *testing.T) {
 	w := newWorld(t, kfake.SeedTopics(1, "a"))
 	r := w.run("one\n\n  two \r\nlast without an end", "produce a")
-	if r.code != ExitOK || r.out != "" || r.err != "4 records written to a\n" {
+	if r.code != term.ExitOK || r.out != "" || r.err != "4 records written to a\n" {
 		t.Errorf("%+v", r)
 	}
 	w.want("", "consume a", "one\n\n  two \r\nlast without an end\n")
@@ -45,9 +47,9 @@ func TestKeysHeadersPartitionsAndNulls(t *testing.T) {
 	w.want("", "consume a -p 0 --print key,value", "fixed\tv\n")
 	w.run("tab\tv\n", `produce a -K \t -p 1`)
 	w.want("", `consume a -p 1 --print value,key --separator \x7c`, "v|tab\n")
-	w.refused(ExitUsage, "", `consume a --separator \q`, `--separator: "\\q" has an escape that is not known`)
-	w.refused(ExitFailed, "", "consume a -p 7", "topic a has no partition 7: it has 3, from 0 on")
-	w.refused(ExitFailed, "", "consume nowhere", "cannot read topic nowhere: it does not exist")
+	w.refused(term.ExitUsage, "", `consume a --separator \q`, `--separator: "\\q" has an escape that is not known`)
+	w.refused(term.ExitFailed, "", "consume a -p 7", "topic a has no partition 7: it has 3, from 0 on")
+	w.refused(term.ExitFailed, "", "consume nowhere", "cannot read topic nowhere: it does not exist")
 }
 
 func TestJSONCopiesRecordsExactly(t *testing.T) {
@@ -56,7 +58,7 @@ func TestJSONCopiesRecordsExactly(t *testing.T) {
 {"timestamp":1700000000000,"keyBase64":"/w==","valueBase64":"AP4=","headers":[{"key":"h","value":null},{"keyBase64":"/w==","valueBase64":"/w=="}]}
 {"value":""}
 `
-	if r := w.run(in, "produce a --format json"); r.code != ExitOK {
+	if r := w.run(in, "produce a --format json"); r.code != term.ExitOK {
 		t.Fatalf("%+v", r)
 	}
 	first := w.run("", "consume a --format json").out
@@ -71,8 +73,8 @@ func TestJSONCopiesRecordsExactly(t *testing.T) {
 			t.Errorf("%s\nhas no %s", first, part)
 		}
 	}
-	w.refused(ExitFailed, "{}\n{\"vaule\":1}\n", "produce a --format json", "line 2: not a record in JSON: json: unknown field \"vaule\"")
-	w.refused(ExitFailed, "{\"timestamp\":\"noon\"}\n", "produce a --format json", "line 1: timestamp: \"noon\" is neither")
+	w.refused(term.ExitFailed, "{}\n{\"vaule\":1}\n", "produce a --format json", "line 2: not a record in JSON: json: unknown field \"vaule\"")
+	w.refused(term.ExitFailed, "{\"timestamp\":\"noon\"}\n", "produce a --format json", "line 1: timestamp: \"noon\" is neither")
 }
 
 func TestEveryCodecAndAcknowledgement(t *testing.T) {
@@ -81,7 +83,7 @@ func TestEveryCodecAndAcknowledgement(t *testing.T) {
 	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
 		for _, acks := range []string{"all", "1", "0"} {
 			want = append(want, codec+" "+acks)
-			if r := w.run(codec+" "+acks+"\n", "produce a -z "+codec+" --acks "+acks); r.code != ExitOK || r.err != "1 record written to a\n" {
+			if r := w.run(codec+" "+acks+"\n", "produce a -z "+codec+" --acks "+acks); r.code != term.ExitOK || r.err != "1 record written to a\n" {
 				t.Errorf("%s %s: %+v", codec, acks, r)
 			}
 		}
@@ -120,7 +122,7 @@ func TestRangesOfOffsetsAndTimes(t *testing.T) {
 		"--from -3 --follow -n 2":      "78",
 	} {
 		r := w.run("", "consume a "+line)
-		if got := strings.ReplaceAll(r.out, "\n", ""); r.code != ExitOK || got != want {
+		if got := strings.ReplaceAll(r.out, "\n", ""); r.code != term.ExitOK || got != want {
 			t.Errorf("consume a %s: exit %d %s\n got %s\nwant %s", line, r.code, r.err, got, want)
 		}
 	}
@@ -133,7 +135,7 @@ func TestFollowGoesOnUntilInterrupted(t *testing.T) {
 	out := &signalWriter{line: make(chan string, 10)}
 	code := make(chan int)
 	run := func(args ...string) {
-		env := Env{Stdin: strings.NewReader(""), Stdout: out, Stderr: io.Discard, Getenv: w.getenv}
+		env := term.Env{Stdin: strings.NewReader(""), Stdout: out, Stderr: io.Discard, Getenv: w.getenv}
 		code <- Run(ctx, args, env, Roles{})
 	}
 	go run("consume", "a", "--follow")
@@ -145,7 +147,7 @@ func TestFollowGoesOnUntilInterrupted(t *testing.T) {
 		t.Errorf("then %q", got)
 	}
 	cancel()
-	if c := <-code; c != ExitOK {
+	if c := <-code; c != term.ExitOK {
 		t.Errorf("exit %d", c)
 	}
 }
@@ -167,7 +169,7 @@ func TestProduceDeliversWhatItReadBeforeAnInterrupt(t *testing.T) {
 	var errs bytes.Buffer
 	code := make(chan int)
 	go func() {
-		env := Env{Stdin: in, Stdout: io.Discard, Stderr: &errs, Getenv: w.getenv}
+		env := term.Env{Stdin: in, Stdout: io.Discard, Stderr: &errs, Getenv: w.getenv}
 		code <- Run(ctx, []string{"produce", "a"}, env, Roles{})
 	}()
 	for i := range 100 {
@@ -177,7 +179,7 @@ func TestProduceDeliversWhatItReadBeforeAnInterrupt(t *testing.T) {
 	}
 	w.want("", "consume a --follow -n 1", "0\n")
 	cancel()
-	if c := <-code; c != ExitInterrupted || !strings.Contains(errs.String(), "records written to a\nheadrace: interrupted\n") {
+	if c := <-code; c != term.ExitInterrupted || !strings.Contains(errs.String(), "records written to a\nheadrace: interrupted\n") {
 		t.Errorf("exit %d, %q", c, errs.String())
 	}
 }
@@ -187,7 +189,7 @@ func TestAGroupGoesOnWhereItStopped(t *testing.T) {
 	w.run("1\n2\n3\n", "produce a -p 0")
 	w.run("4\n", "produce a -p 1")
 	first := w.run("", "consume a --group g")
-	if len(strings.Fields(first.out)) != 4 || first.code != ExitOK {
+	if len(strings.Fields(first.out)) != 4 || first.code != term.ExitOK {
 		t.Errorf("first: %+v", first)
 	}
 	w.want("", "consume a --group g", "")
@@ -200,11 +202,11 @@ func TestAGroupGoesOnWhereItStopped(t *testing.T) {
 func TestRecordsThatCannotBeWrittenAreTold(t *testing.T) {
 	w := newWorld(t, kfake.SeedTopics(1, "a"))
 	r := w.run("short\n"+strings.Repeat("x", 2000)+"\n", "produce a --max-message-bytes 1024")
-	if r.code != ExitFailed || !strings.Contains(r.err, "headrace: line 2 is longer than --max-message-bytes 1024") || !strings.Contains(r.err, "1 record written to a") {
+	if r.code != term.ExitFailed || !strings.Contains(r.err, "headrace: line 2 is longer than --max-message-bytes 1024") || !strings.Contains(r.err, "1 record written to a") {
 		t.Errorf("%+v", r)
 	}
-	w.refused(ExitFailed, "x\n", "produce a -p 7", "cannot write to topic a: it has no partition 7: it has 1, from 0 on")
-	w.refused(ExitFailed, "x\n", "produce nowhere", "cannot write to topic nowhere: it does not exist (create it with headrace topic create nowhere)")
+	w.refused(term.ExitFailed, "x\n", "produce a -p 7", "cannot write to topic a: it has no partition 7: it has 1, from 0 on")
+	w.refused(term.ExitFailed, "x\n", "produce nowhere", "cannot write to topic nowhere: it does not exist (create it with headrace topic create nowhere)")
 }
 
 func FuzzParseJSONRecord(f *testing.F) {

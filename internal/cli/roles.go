@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/cli/target"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 // DevOptions are the flags of headrace dev.
@@ -49,14 +51,14 @@ func (c *command) dev() *cobra.Command {
 				return err
 			}
 			if o.Partitions < 1 {
-				return usage("--partitions must be at least 1")
+				return term.Usage("--partitions must be at least 1")
 			}
 			return start(cmd.Context(), c.roles.Dev, o)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.DataDir, "data-dir", "./headrace-data", "directory that holds the data")
-	f.StringVar(&o.Listen, "listen", defaultBootstrap, "address to listen on; a host of 0.0.0.0 opens it to the network")
+	f.StringVar(&o.Listen, "listen", target.DefaultBootstrap, "address to listen on; a host of 0.0.0.0 opens it to the network")
 	f.StringVar(&durability, "durability", durability, "flush: acknowledge what is on disk; os: acknowledge from the operating system's cache, as Apache Kafka does")
 	f.Int32Var(&o.Partitions, "partitions", 1, "partitions of topics that are created without a number")
 	return cmd
@@ -64,7 +66,7 @@ func (c *command) dev() *cobra.Command {
 
 func parseDurability(text string) (conf.Durability, error) {
 	if err := conf.Check(conf.ScopeBroker, "durability", text); err != nil {
-		return 0, usage("--durability must be flush or os, not %q", text)
+		return 0, term.Usage("--durability must be flush or os, not %q", text)
 	}
 	if text == conf.DurabilityOS.String() {
 		return conf.DurabilityOS, nil
@@ -78,7 +80,7 @@ func checkListen(address string) error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return usage("--listen: %q is not host:port", address)
+		return term.Usage("--listen: %q is not host:port", address)
 	}
 	return nil
 }
@@ -92,7 +94,7 @@ func (c *command) server() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Config == "" {
-				return usage("server: --config FILE is missing (see docs/configuration.md)")
+				return term.Usage("server: --config FILE is missing (see docs/configuration.md)")
 			}
 			return start(cmd.Context(), c.roles.Server, o)
 		},
@@ -107,7 +109,7 @@ func (c *command) adopt() *cobra.Command {
 		Short: "Take over the data directory of a stopped Apache Kafka broker",
 		Long: "Registers the topics whose partition folders Apache Kafka left in DIR, with their configs, so that a node started on DIR serves them.\n" +
 			"A broker with several log dirs is named with all of them. What is not carried over is printed. Stop the broker first, and keep a copy.",
-		Args: atLeastOne("DIR"),
+		Args: term.AtLeastOne("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return start(cmd.Context(), c.roles.Adopt, AdoptOptions{Dirs: args})
 		},

@@ -11,16 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/cli/target"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 func (c *command) topic() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "topic", Short: "Create, list, describe, alter and delete topics",
-		Args: unknownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.bootstrapFlag(cmd)
-	cmd.AddCommand(c.topicCreate(), c.topicList(), c.topicDescribe(), c.topicAlter(), c.topicDelete())
+	cmd := term.Group("topic", "Create, list, describe, alter and delete topics",
+		c.topicCreate(), c.topicList(), c.topicDescribe(), c.topicAlter(), c.topicDelete())
+	c.at.Flags(cmd)
 	return cmd
 }
 
@@ -31,7 +29,7 @@ func (c *command) topicCreate() *cobra.Command {
 	var ifMissing bool
 	cmd := &cobra.Command{
 		Use: "create TOPIC...", Short: "Create topics",
-		Args:    atLeastOne("TOPIC"),
+		Args:    term.AtLeastOne("TOPIC"),
 		Example: "  headrace topic create orders --partitions 6 --config retention.ms=86400000",
 		RunE: func(cmd *cobra.Command, topics []string) error {
 			configs, err := parseSettings(settings)
@@ -39,9 +37,9 @@ func (c *command) topicCreate() *cobra.Command {
 				return err
 			}
 			if partitions == 0 || partitions < -1 || replication == 0 || replication < -1 {
-				return usage("--partitions and --replication-factor must be at least 1")
+				return term.Usage("--partitions and --replication-factor must be at least 1")
 			}
-			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
 				done, err := a.CreateTopics(ctx, partitions, replication, configs, topics...)
 				if err != nil {
 					return err
@@ -54,7 +52,7 @@ func (c *command) topicCreate() *cobra.Command {
 					if r.Err != nil {
 						return topicError("create", topic, r.Err, r.ErrMessage)
 					}
-					return c.say("created topic %s\n", topic)
+					return c.env.Say("created topic %s\n", topic)
 				})
 			})
 		},
@@ -71,9 +69,9 @@ func (c *command) topicDelete() *cobra.Command {
 	var ifThere bool
 	cmd := &cobra.Command{
 		Use: "delete TOPIC...", Short: "Delete topics with all their records",
-		Args: atLeastOne("TOPIC"),
+		Args: term.AtLeastOne("TOPIC"),
 		RunE: func(cmd *cobra.Command, topics []string) error {
-			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
 				done, err := a.DeleteTopics(ctx, topics...)
 				if err != nil {
 					return err
@@ -86,7 +84,7 @@ func (c *command) topicDelete() *cobra.Command {
 					if r.Err != nil {
 						return topicError("delete", topic, r.Err, r.ErrMessage)
 					}
-					return c.say("deleted topic %s\n", topic)
+					return c.env.Say("deleted topic %s\n", topic)
 				})
 			})
 		},
@@ -100,7 +98,7 @@ func (c *command) topicAlter() *cobra.Command {
 	var settings, removed []string
 	cmd := &cobra.Command{
 		Use: "alter TOPIC", Short: "Change the keys of a topic, or add partitions",
-		Args:    one("TOPIC"),
+		Args:    term.One("TOPIC"),
 		Example: "  headrace topic alter orders --config retention.ms=3600000 --delete-config segment.ms --partitions 12",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changes, err := parseChanges(settings, removed)
@@ -108,9 +106,9 @@ func (c *command) topicAlter() *cobra.Command {
 				return err
 			}
 			if len(changes) == 0 && partitions == 0 {
-				return usage("topic alter: nothing to change: give --config, --delete-config or --partitions")
+				return term.Usage("topic alter: nothing to change: give --config, --delete-config or --partitions")
 			}
-			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
 				return c.alter(ctx, a, args[0], changes, partitions)
 			})
 		},
@@ -143,12 +141,7 @@ func (c *command) alter(ctx context.Context, a *kadm.Client, topic string, chang
 			return topicError("add partitions to", topic, err, r.ErrMessage)
 		}
 	}
-	return c.say("altered topic %s\n", topic)
-}
-
-func (c *command) say(format string, args ...any) error {
-	_, err := fmt.Fprintf(c.env.Stdout, format, args...)
-	return err
+	return c.env.Say("altered topic %s\n", topic)
 }
 
 // eachTopic goes through all topics although some fail, so that the answer tells of each.
@@ -166,15 +159,15 @@ func eachTopic(topics []string, f func(topic string) error) error {
 func topicError(verb, topic string, err error, message string) error {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return &protocolError{fmt.Sprintf("cannot %s topic %s: it does not exist (headrace topic list shows those that do)", verb, topic), err}
+		return target.Refused(err, "cannot %s topic %s: it does not exist (headrace topic list shows those that do)", verb, topic)
 	case errors.Is(err, kerr.TopicAlreadyExists):
-		return &protocolError{fmt.Sprintf("cannot %s topic %s: it exists already", verb, topic), err}
+		return target.Refused(err, "cannot %s topic %s: it exists already", verb, topic)
 	}
-	text := explain(err, message).Error()
+	text := target.Explain(err, message).Error()
 	if _, name, ok := strings.Cut(text, "Unknown topic config name: "); ok && errors.Is(err, kerr.InvalidConfig) {
 		text += fmt.Sprintf(": did you mean %s?", conf.Nearest(conf.ScopeTopic, strings.TrimSuffix(name, ".")))
 	}
-	return &protocolError{fmt.Sprintf("cannot %s topic %s: %s", verb, topic, text), err}
+	return target.Refused(err, "cannot %s topic %s: %s", verb, topic, text)
 }
 
 func parseSettings(settings []string) (map[string]*string, error) {
@@ -182,10 +175,10 @@ func parseSettings(settings []string) (map[string]*string, error) {
 	for _, s := range settings {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok || key == "" {
-			return nil, usage("--config: %q is not key=value", s)
+			return nil, term.Usage("--config: %q is not key=value", s)
 		}
 		if _, twice := configs[key]; twice {
-			return nil, usage("--config: %s is given twice", key)
+			return nil, term.Usage("--config: %s is given twice", key)
 		}
 		configs[key] = &value
 	}
@@ -204,7 +197,7 @@ func parseChanges(settings, removed []string) ([]kadm.AlterConfig, error) {
 	}
 	for _, key := range removed {
 		if _, both := configs[key]; both {
-			return nil, usage("--delete-config: %s is also set", key)
+			return nil, term.Usage("--delete-config: %s is also set", key)
 		}
 		changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key})
 	}

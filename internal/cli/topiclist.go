@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -14,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/cli/target"
+	"github.com/headrace/headrace/internal/cli/term"
 )
 
 // topicJSON is a topic as --output json prints it; list leaves out what only describe asks for.
@@ -38,16 +41,13 @@ type partitionJSON struct {
 }
 
 func (c *command) topicList() *cobra.Command {
-	var form string
+	var form *term.Form
 	var internal bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List topics",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(form); err != nil {
-				return err
-			}
-			return c.admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
 				details, err := a.ListTopicsWithInternal(ctx)
 				if err != nil {
 					return err
@@ -58,24 +58,17 @@ func (c *command) topicList() *cobra.Command {
 						topics = append(topics, summary(d))
 					}
 				}
-				return c.printTopics(form, topics)
+				return c.env.Print(*form, topics, term.Table(topics,
+					term.Col("name", func(t topicJSON) any { return t.Name }),
+					term.Col("partitions", func(t topicJSON) any { return t.Partitions }),
+					term.Col("replicas", func(t topicJSON) any { return t.ReplicationFactor }),
+					term.Col("id", func(t topicJSON) any { return t.ID })))
 			})
 		},
 	}
-	outputFlag(cmd, &form)
+	form = term.OutputFlag(cmd)
 	cmd.Flags().BoolVar(&internal, "internal", false, "list the cluster's own topics too")
 	return cmd
-}
-
-func (c *command) printTopics(form string, topics []topicJSON) error {
-	if form == "json" {
-		return printJSON(c.env.Stdout, topics)
-	}
-	var rows [][]any
-	for _, t := range topics {
-		rows = append(rows, []any{t.Name, t.Partitions, t.ReplicationFactor, t.ID})
-	}
-	return printTable(c.env.Stdout, []string{"name", "partitions", "replicas", "id"}, rows)
 }
 
 func summary(d kadm.TopicDetail) topicJSON {
@@ -87,28 +80,22 @@ func summary(d kadm.TopicDetail) topicJSON {
 }
 
 func (c *command) topicDescribe() *cobra.Command {
-	var form string
+	var form *term.Form
 	cmd := &cobra.Command{
 		Use: "describe TOPIC...", Short: "Show partitions, offsets and the keys that are set",
-		Args: atLeastOne("TOPIC"),
+		Args: term.AtLeastOne("TOPIC"),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := checkOutput(form); err != nil {
-				return err
-			}
 			slices.Sort(names)
-			return c.ask(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
+			return c.at.Ask(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
 				topics, err := describe(ctx, client, slices.Compact(names))
 				if err != nil {
 					return err
 				}
-				if form == "json" {
-					return printJSON(c.env.Stdout, topics)
-				}
-				return c.printDetail(topics)
+				return c.env.Print(*form, topics, func(w io.Writer) error { return printDetail(w, topics) })
 			})
 		},
 	}
-	outputFlag(cmd, &form)
+	form = term.OutputFlag(cmd)
 	return cmd
 }
 
@@ -155,7 +142,7 @@ func detail(p kadm.PartitionDetail, at bounds) partitionJSON {
 	b := at[partition{p.Topic, p.Partition}]
 	d := partitionJSON{Partition: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, Start: b.start, End: b.end}
 	if err := errors.Join(p.Err, b.err); err != nil {
-		d.Error = explain(err, "").Error()
+		d.Error = target.Explain(err, "").Error()
 		d.Start, d.End = -1, -1
 	}
 	return d
@@ -177,33 +164,48 @@ func overrides(configs kadm.ResourceConfigs, topic string) map[string]string {
 	return set
 }
 
-func (c *command) printDetail(topics []topicJSON) error {
+func printDetail(w io.Writer, topics []topicJSON) error {
 	for i, t := range topics {
 		if i > 0 {
-			fmt.Fprintln(c.env.Stdout)
+			fmt.Fprintln(w)
 		}
 		var set []string
 		for key, value := range t.Configs {
 			set = append(set, key+"="+value)
 		}
 		slices.Sort(set)
-		fmt.Fprintf(c.env.Stdout, "topic %s  id %s  partitions %d  replicas %d\n", t.Name, t.ID, t.Partitions, t.ReplicationFactor)
+		fmt.Fprintf(w, "topic %s  id %s  partitions %d  replicas %d\n", t.Name, t.ID, t.Partitions, t.ReplicationFactor)
 		if len(set) > 0 {
-			fmt.Fprintf(c.env.Stdout, "set   %s\n", strings.Join(set, " "))
+			fmt.Fprintf(w, "set   %s\n", strings.Join(set, " "))
 		}
-		var rows [][]any
-		for _, p := range t.Detail {
-			if p.Error != "" {
-				rows = append(rows, []any{p.Partition, p.Leader, numbers(p.Replicas), numbers(p.ISR), "-", "-", p.Error})
-				continue
-			}
-			rows = append(rows, []any{p.Partition, p.Leader, numbers(p.Replicas), numbers(p.ISR), p.Start, p.End, p.End - p.Start})
-		}
-		if err := printTable(c.env.Stdout, []string{"partition", "leader", "replicas", "in sync", "start", "end", "records"}, rows); err != nil {
+		if err := partitionTable(t.Detail)(w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func partitionTable(parts []partitionJSON) func(io.Writer) error {
+	// Offsets of a partition that could not be asked are not known, and the last column tells why.
+	known := func(p partitionJSON, n int64) any {
+		if p.Error != "" {
+			return "-"
+		}
+		return n
+	}
+	return term.Table(parts,
+		term.Col("partition", func(p partitionJSON) any { return p.Partition }),
+		term.Col("leader", func(p partitionJSON) any { return p.Leader }),
+		term.Col("replicas", func(p partitionJSON) any { return numbers(p.Replicas) }),
+		term.Col("in sync", func(p partitionJSON) any { return numbers(p.ISR) }),
+		term.Col("start", func(p partitionJSON) any { return known(p, p.Start) }),
+		term.Col("end", func(p partitionJSON) any { return known(p, p.End) }),
+		term.Col("records", func(p partitionJSON) any {
+			if p.Error != "" {
+				return p.Error
+			}
+			return p.End - p.Start
+		}))
 }
 
 func numbers(ids []int32) string {

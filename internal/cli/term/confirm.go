@@ -1,0 +1,27 @@
+package term
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Confirm asks a question on a terminal and tells whether the answer was yes. Without a terminal there is nobody to ask, and
+// asked is false.
+func (e Env) Confirm(question string) (yes, asked bool) {
+	in, ok := e.Stdin.(*os.File)
+	if !ok || !isTerminal(in) {
+		return false, false
+	}
+	fmt.Fprint(e.Stderr, question+" [y/N] ")
+	line, _ := bufio.NewReader(in).ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", true
+}
+
+// isTerminal takes every character device for a terminal; one that is none, such as /dev/null, answers nothing, which is no.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
