@@ -26,6 +26,7 @@ type Budget struct {
 	small   []*waiter  // likewise: not yet
 	big     []*waiter
 	reading map[*Hold]struct{} // whose frame has not fully arrived
+	waits   int64              // how many had to wait
 }
 
 type lane struct{ capacity, used int64 }
@@ -142,6 +143,7 @@ func (b *Budget) take(h *Hold) {
 func (b *Budget) enqueue(w *waiter) {
 	queue := b.queue(w.hold)
 	*queue = append(*queue, w)
+	b.waits++
 }
 
 // grant serves whoever can go on. Small frames first: large ones are bounded by their lane, not starved by it, since small

@@ -43,6 +43,8 @@ type conn struct {
 	draining atomic.Bool
 	// answeredAt is when the last request was answered, in Unix nanoseconds.
 	answeredAt atomic.Int64
+	// why is the reason for which the connection ends, plus one; 0 while none was noticed.
+	why atomic.Int32
 }
 
 // item is one request in the queue: begun already, or still to be handled.
@@ -70,11 +72,17 @@ func newConn(s *Server, nc net.Conn, listener string) *conn {
 	if host, _, err := net.SplitHostPort(c.client.Address); err == nil {
 		c.client.Host = host
 	}
-	c.out = newWriter(nc, s.IdleTimeout)
+	c.out = newWriter(nc, s.IdleTimeout, &s.counters.sent)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.waits, c.cancelWait = context.WithCancel(c.ctx)
 	return c
 }
+
+// because notes why the connection ends; the first reason stays.
+func (c *conn) because(why Closed) { c.why.CompareAndSwap(0, int32(why)+1) }
+
+// closedBy is the reason that was noted.
+func (c *conn) closedBy() Closed { return Closed(max(c.why.Load()-1, 0)) }
 
 // close ends both goroutines: reads and writes fail, waits end.
 func (c *conn) close() {
@@ -84,6 +92,7 @@ func (c *conn) close() {
 
 // drain lets what was read be answered, soon, and reads no more.
 func (c *conn) drain() {
+	c.because(ClosedShutdown)
 	c.draining.Store(true)
 	c.cancelWait()
 	c.nc.SetReadDeadline(time.Unix(1, 0))
@@ -103,6 +112,7 @@ func (c *conn) readLoop() {
 	var refused errRefused
 	switch {
 	case errors.As(err, &refused):
+		c.because(ClosedRefused)
 		c.complain(refused.reason)
 	case c.draining.Load() && errors.Is(err, os.ErrDeadlineExceeded):
 	default:
@@ -194,9 +204,11 @@ func (c *conn) readRequest() (*item, error) {
 	}()
 	c.frameDeadline(size)
 	it.frame.buf, err = readBody(c.in, size)
+	err = c.late(err, ClosedSlow)
 	if err == nil {
 		hold.Arrived()
 		it.arrived = time.Now()
+		c.srv.counters.received.Add(uint64(size) + 4)
 		err = it.open()
 	}
 	whole = err == nil
@@ -208,7 +220,7 @@ func (c *conn) readRequest() (*item, error) {
 func (c *conn) gather(size int) (evict func(), err error) {
 	c.frameDeadline(size)
 	if _, err := c.in.Peek(min(size, readBuffer)); err != nil {
-		return nil, err
+		return nil, c.late(err, ClosedSlow)
 	}
 	if size > readBuffer {
 		evict = c.evict
@@ -282,9 +294,17 @@ func (c *conn) awaitFrame() ([]byte, error) {
 		b, err := c.in.Peek(4)
 		busy := len(c.queue) > 0 || c.others.Load() > 0 || time.Since(time.Unix(0, c.answeredAt.Load())) < c.srv.IdleTimeout
 		if err == nil || c.draining.Load() || !busy || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return b, err
+			return b, c.late(err, ClosedIdle)
 		}
 	}
+}
+
+// late notes why a wait that ended by its deadline ends the connection.
+func (c *conn) late(err error, why Closed) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.because(why)
+	}
+	return err
 }
 
 // frameTime is how long a frame may take to arrive when nobody waits for its memory (see Budget for when somebody does).
@@ -315,6 +335,7 @@ func charge(op *Op, size int64) int64 {
 }
 
 func (c *conn) evict() {
+	c.because(ClosedSlow)
 	c.complain("half-sent request while memory for requests is short")
 	c.close()
 }
@@ -341,6 +362,7 @@ func (c *conn) writeLoop() {
 	defer c.abandon()
 	defer c.survive("answering")
 	if err := c.writeAnswers(); err != nil && c.ctx.Err() == nil {
+		_ = c.late(err, ClosedSlow)
 		c.srv.Log.Debug("connection closed", "client", c.client.Address, "err", err)
 	}
 }
@@ -392,11 +414,14 @@ func (c *conn) answer(it *item) error {
 	}
 	defer it.frame.release() // also where a handler panics: its part of the budget is everybody's
 	resp, err := c.finish(it)
-	c.answeredAt.Store(time.Now().UnixNano())
+	now := time.Now()
+	c.answeredAt.Store(now.UnixNano())
+	c.srv.counters.answered(it.header.key, it.arrived, now)
 	if err != nil || resp == nil {
 		return err
 	}
 	if h, ok := resp.(Hangup); ok {
+		c.because(ClosedRefused)
 		c.complain(h.Reason)
 		if err := c.out.flush(); err != nil {
 			return err
@@ -423,6 +448,7 @@ func (c *conn) finish(it *item) (Response, error) {
 	if err != nil {
 		var refused errRefused
 		if errors.As(err, &refused) {
+			c.because(ClosedRefused)
 			c.complain(refused.reason)
 		}
 		return nil, err
@@ -442,6 +468,7 @@ func (c *conn) answered() {
 // the connection ends.
 func (c *conn) survive(doing string) {
 	if p := recover(); p != nil {
+		c.because(ClosedDefect)
 		c.srv.Log.Error("panic on a connection", "client", c.client.Address, "doing", doing, "panic", p, "stack", string(debug.Stack()))
 		c.close()
 	}

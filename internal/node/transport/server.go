@@ -55,12 +55,14 @@ type Server struct {
 	ctx        context.Context // ends with Close: everything stops at once
 	cancel     context.CancelFunc
 	complaints sometimes
+	counters   counters
 	// accepting counts accept loops, serving the goroutines of connections.
 	accepting, serving sync.WaitGroup
 
 	mu        sync.Mutex
 	closing   bool
 	listeners []net.Listener
+	names     []string // of the listeners
 	conns     map[*conn]struct{}
 	perHost   map[string]int
 }
@@ -81,7 +83,7 @@ func (s *Server) Serve(l net.Listener, name string) {
 		l.Close()
 		return
 	}
-	s.listeners = append(s.listeners, l)
+	s.listeners, s.names = append(s.listeners, l), append(s.names, name)
 	s.accepting.Go(func() { s.accept(l, name) })
 }
 
@@ -119,10 +121,12 @@ func (s *Server) admit(nc net.Conn, listener string) {
 		c.cancel()
 		nc.Close()
 		if full {
+			s.counters.closed[ClosedTooMany].Add(1)
 			c.complain("too many connections")
 		}
 		return
 	}
+	s.counters.accepted.Add(1)
 	s.conns[c] = struct{}{}
 	s.perHost[c.client.Host]++
 	s.serving.Go(c.readLoop)
@@ -135,6 +139,7 @@ func (s *Server) admit(nc net.Conn, listener string) {
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.counters.closed[c.closedBy()].Add(1)
 	delete(s.conns, c)
 	if s.perHost[c.client.Host]--; s.perHost[c.client.Host] == 0 {
 		delete(s.perHost, c.client.Host)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type writer struct {
 	buf     []byte
 	timeout time.Duration // longest time without progress
 	sendf   func(p Piece) (sent int, err error)
+	sent    *atomic.Uint64 // bytes, of the whole server
 }
 
 const (
@@ -23,8 +25,8 @@ const (
 	sendChunk = 1 << 20
 )
 
-func newWriter(nc net.Conn, timeout time.Duration) *writer {
-	w := &writer{nc: nc, timeout: timeout}
+func newWriter(nc net.Conn, timeout time.Duration, sent *atomic.Uint64) *writer {
+	w := &writer{nc: nc, timeout: timeout, sent: sent}
 	w.sendf = fileSender(nc)
 	return w
 }
@@ -107,6 +109,7 @@ func (w *writer) send(p Piece) error {
 		part.Len = min(p.Len, sendChunk)
 		w.nc.SetWriteDeadline(time.Now().Add(w.timeout))
 		n, err := w.sendf(part)
+		w.sent.Add(uint64(max(n, 0)))
 		if err != nil {
 			return err
 		}
@@ -131,6 +134,7 @@ func (w *writer) flush() error {
 	for len(b) > 0 {
 		w.nc.SetWriteDeadline(time.Now().Add(w.timeout))
 		n, err := w.nc.Write(b[:min(len(b), sendChunk)])
+		w.sent.Add(uint64(n))
 		if err != nil {
 			return err
 		}
