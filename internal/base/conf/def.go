@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -118,6 +119,7 @@ func (d Def) Canonical(value string) string {
 type Error struct {
 	Text string
 	Code *kerr.Error
+	Key  string // empty where the trouble is not with one key
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -126,6 +128,11 @@ func (e *Error) Error() string { return e.Text }
 func (e *Error) Unwrap() error { return e.Code }
 
 func invalid(text string) *Error { return &Error{Text: text, Code: kerr.InvalidConfig} }
+
+// wrong is an Error about one key.
+func wrong(key, format string, args ...any) *Error {
+	return &Error{Text: fmt.Sprintf(format, args...), Code: kerr.InvalidConfig, Key: key}
+}
 
 // Topic lists the topic keys, sorted by name.
 func Topic() []Def { return slices.Clone(topicDefs) }

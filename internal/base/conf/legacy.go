@@ -13,6 +13,7 @@ type legacy struct {
 	names    []string
 	prefixes []string // of names that are all treated alike; only for groups that refuse
 	refused  bool
+	removed  bool     // refused because Kafka itself knows the key no longer
 	off      []string // values of a refused key that say what is the case anyway, and are accepted
 	why      string
 }
@@ -79,9 +80,9 @@ var legacyRefused = []legacy{
 		why: "tiered storage is not there yet"},
 	{refused: true, names: words("unstable.api.versions.enable unstable.feature.versions.enable controller.quorum.auto.join.enable transaction.two.phase.commit.enable"), off: []string{"false"},
 		why: "it is not there yet"},
-	{refused: true, names: words("port host.name advertised.port advertised.host.name"),
+	{refused: true, removed: true, names: words("port host.name advertised.port advertised.host.name"),
 		why: "Apache Kafka 3.0 removed it; use listeners and advertised.listeners"},
-	{refused: true, names: words("log.message.timestamp.difference.max.ms"),
+	{refused: true, removed: true, names: words("log.message.timestamp.difference.max.ms"),
 		why: "Apache Kafka 4.0 removed it; use log.message.timestamp.before.max.ms and log.message.timestamp.after.max.ms"},
 }
 

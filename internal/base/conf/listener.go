@@ -39,10 +39,10 @@ func chooseListeners(r reader, n *Node) error {
 		}
 	}
 	if len(n.Listeners) == 0 {
-		return invalid("listeners has no listener for clients: all are in controller.listener.names")
+		return wrong("listeners", "listeners has no listener for clients: all are in controller.listener.names")
 	}
 	if name := strings.ToUpper(r.text("inter.broker.listener.name")); name != "" && !named(n.Listeners, name) {
-		return invalid(fmt.Sprintf("inter.broker.listener.name=%s is not one of listeners", name))
+		return wrong("inter.broker.listener.name", "inter.broker.listener.name=%s is not one of listeners", name)
 	}
 	return advertise(r, n, all)
 }
@@ -55,10 +55,10 @@ func advertise(r reader, n *Node, all []Listener) error {
 	}
 	for _, a := range advertised {
 		if a.Host == "0.0.0.0" || a.Host == "::" {
-			return invalid(fmt.Sprintf("advertised.listeners: clients cannot connect to %s: name an address they can reach", a.Host))
+			return wrong("advertised.listeners", "advertised.listeners: clients cannot connect to %s: name an address they can reach", a.Host)
 		}
 		if !named(all, a.Name) {
-			return invalid(fmt.Sprintf("advertised.listeners names %s, which is not one of listeners", a.Name))
+			return wrong("advertised.listeners", "advertised.listeners names %s, which is not one of listeners", a.Name)
 		}
 	}
 	for _, l := range n.Listeners {
@@ -82,7 +82,7 @@ func checkProtocols(r reader, all []Listener) error {
 		name, protocol, ok := strings.Cut(strings.TrimSpace(pair), ":")
 		protocol = strings.ToUpper(strings.TrimSpace(protocol))
 		if !ok || !slices.Contains([]string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}, protocol) {
-			return invalid(fmt.Sprintf("listener.security.protocol.map: %q is not NAME:PROTOCOL, such as PLAINTEXT:PLAINTEXT", pair))
+			return wrong("listener.security.protocol.map", "listener.security.protocol.map: %q is not NAME:PROTOCOL, such as PLAINTEXT:PLAINTEXT", pair)
 		}
 		protocols[strings.ToUpper(strings.TrimSpace(name))] = protocol
 	}
@@ -94,10 +94,10 @@ func checkProtocols(r reader, all []Listener) error {
 			continue
 		}
 		if !ok {
-			return invalid(fmt.Sprintf("listener.security.protocol.map has no protocol for the listener %s", l.Name))
+			return wrong("listener.security.protocol.map", "listener.security.protocol.map has no protocol for the listener %s", l.Name)
 		}
 		if protocol != "PLAINTEXT" {
-			return invalid(fmt.Sprintf("the listener %s has the security protocol %s, which is not there yet: only PLAINTEXT is", l.Name, protocol))
+			return wrong("listeners", "the listener %s has the security protocol %s, which is not there yet: only PLAINTEXT is", l.Name, protocol)
 		}
 	}
 	return nil
@@ -109,18 +109,18 @@ func parseListeners(key string, entries []string) ([]Listener, error) {
 	for _, entry := range entries {
 		name, address, ok := strings.Cut(entry, "://")
 		if !ok || name == "" {
-			return nil, invalid(fmt.Sprintf("%s: %q is not NAME://host:port", key, entry))
+			return nil, wrong(key, "%s: %q is not NAME://host:port", key, entry)
 		}
 		host, port, err := splitHostPort(address)
 		if err != nil {
-			return nil, invalid(fmt.Sprintf("%s: %s", key, err))
+			return nil, wrong(key, "%s: %s", key, err)
 		}
 		l := Listener{Name: strings.ToUpper(name), Host: host, Port: port}
 		if named(all, l.Name) {
-			return nil, invalid(fmt.Sprintf("%s: the name %s comes twice", key, l.Name))
+			return nil, wrong(key, "%s: the name %s comes twice", key, l.Name)
 		}
 		if key == "listeners" && port != 0 && slices.ContainsFunc(all, func(o Listener) bool { return o.Port == port && o.Host == host }) {
-			return nil, invalid(fmt.Sprintf("%s: the address %s comes twice", key, address))
+			return nil, wrong(key, "%s: the address %s comes twice", key, address)
 		}
 		all = append(all, l)
 	}

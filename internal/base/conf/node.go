@@ -1,7 +1,6 @@
 package conf
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,8 +88,17 @@ type GroupsConfig struct {
 // NewNode gives the typed values of a node's keys, after checking what holds between them. Values of the layers set while
 // running that their definitions do not accept are passed over.
 func NewNode(l Layers) (Node, error) {
+	n, problems := newNode(l)
+	if len(problems) > 0 {
+		return Node{}, problems[0].cause
+	}
+	return n, nil
+}
+
+// newNode makes a node as far as it goes, and tells all that is wrong with it.
+func newNode(l Layers) (n Node, problems []Problem) {
 	r := reader{l}
-	n := Node{
+	n = Node{
 		Rack: r.text("broker.rack"), LogDirs: r.list("log.dirs"), SnapshotBytes: r.num("metadata.log.max.record.bytes.between.snapshots"),
 		Network: NetworkConfig{
 			RequestMaxBytes: int(r.num("socket.request.max.bytes")), RequestMemory: r.num("queued.max.request.bytes"),
@@ -119,10 +127,12 @@ func NewNode(l Layers) (Node, error) {
 	}
 	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, checkQuorum, checkLimits} {
 		if err := step(r, &n); err != nil {
-			return Node{}, err
+			p := refusal("", "", err)
+			p.Where = l.Static.Where(p.Key)
+			problems = append(problems, p)
 		}
 	}
-	return n, nil
+	return n, problems
 }
 
 // reader reads typed values of broker keys.
@@ -149,12 +159,12 @@ func (r reader) isSet(name string) bool {
 func identify(r reader, n *Node) error {
 	id, old := r.num("node.id"), r.num("broker.id")
 	if old >= 0 && id != old {
-		return invalid(fmt.Sprintf("node.id=%d and broker.id=%d differ: set node.id alone", id, old))
+		return wrong("node.id", "node.id=%d and broker.id=%d differ: set node.id alone", id, old)
 	}
 	n.ID = kafka.NodeID(id)
 	roles := r.list("process.roles")
 	if !slices.Contains(roles, "broker") || !slices.Contains(roles, "controller") {
-		return invalid(fmt.Sprintf("process.roles=%s is not there yet: a node is both, broker,controller", strings.Join(roles, ",")))
+		return wrong("process.roles", "process.roles=%s is not there yet: a node is both, broker,controller", strings.Join(roles, ","))
 	}
 	return nil
 }
@@ -164,7 +174,7 @@ func chooseDirs(r reader, n *Node) error {
 		n.LogDirs = r.list("log.dir")
 	}
 	if len(n.LogDirs) == 0 {
-		return invalid("log.dirs is empty: name the directory that holds the data")
+		return wrong("log.dirs", "log.dirs is empty: name the directory that holds the data")
 	}
 	n.MetadataLogDir = r.text("metadata.log.dir")
 	if n.MetadataLogDir == "" {
@@ -175,23 +185,26 @@ func chooseDirs(r reader, n *Node) error {
 
 // checkQuorum refuses to start a cluster of its own for a node that was told to join another.
 func checkQuorum(r reader, n *Node) error {
+	if len(n.Listeners) == 0 {
+		return nil // what is wrong with them has been told
+	}
 	for _, voter := range r.list("controller.quorum.voters") {
 		id, address, ok := strings.Cut(voter, "@")
 		number, err := strconv.ParseInt(id, 10, 32)
 		if _, _, bad := splitHostPort(address); !ok || err != nil || bad != nil {
-			return invalid(fmt.Sprintf("controller.quorum.voters: %q is not id@host:port", voter))
+			return wrong("controller.quorum.voters", "controller.quorum.voters: %q is not id@host:port", voter)
 		}
 		if kafka.NodeID(number) != n.ID {
-			return invalid(fmt.Sprintf("controller.quorum.voters names node %d: clusters of several nodes are not there yet, only this node (%d) may be named", number, n.ID))
+			return wrong("controller.quorum.voters", "controller.quorum.voters names node %d: clusters of several nodes are not there yet, only this node (%d) may be named", number, n.ID)
 		}
 	}
 	for _, server := range r.list("controller.quorum.bootstrap.servers") {
 		_, port, err := splitHostPort(server)
 		if err != nil {
-			return invalid(fmt.Sprintf("controller.quorum.bootstrap.servers: %s", err))
+			return wrong("controller.quorum.bootstrap.servers", "controller.quorum.bootstrap.servers: %s", err)
 		}
 		if !slices.ContainsFunc(n.Controllers, func(l Listener) bool { return l.Port == port }) {
-			return invalid(fmt.Sprintf("controller.quorum.bootstrap.servers names %s, which is no controller listener of this node: clusters of several nodes are not there yet", server))
+			return wrong("controller.quorum.bootstrap.servers", "controller.quorum.bootstrap.servers names %s, which is no controller listener of this node: clusters of several nodes are not there yet", server)
 		}
 	}
 	return nil
@@ -206,12 +219,12 @@ func checkLimits(_ reader, n *Node) error {
 	}
 	switch {
 	case n.Network.RequestMemory < int64(n.Network.RequestMaxBytes):
-		return invalid(fmt.Sprintf("queued.max.request.bytes=%d is less than socket.request.max.bytes=%d: the largest request would never fit",
-			n.Network.RequestMemory, n.Network.RequestMaxBytes))
+		return wrong("queued.max.request.bytes", "queued.max.request.bytes=%d is less than socket.request.max.bytes=%d: the largest request would never fit",
+			n.Network.RequestMemory, n.Network.RequestMaxBytes)
 	case n.Groups.MinSession > n.Groups.MaxSession:
-		return invalid("group.min.session.timeout.ms is more than group.max.session.timeout.ms")
+		return wrong("group.min.session.timeout.ms", "group.min.session.timeout.ms is more than group.max.session.timeout.ms")
 	case n.Topics.Replication < 1:
-		return invalid("default.replication.factor must be at least 1")
+		return wrong("default.replication.factor", "default.replication.factor must be at least 1")
 	}
 	return nil
 }

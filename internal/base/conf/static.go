@@ -5,59 +5,93 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 )
 
-// Static holds the keys that the configuration file, or the command line, sets. The zero value sets none. It is immutable.
+// Static holds the keys that are set before a node starts: by the configuration file, the environment and the command line.
+// The zero value sets none. It is immutable.
 type Static struct {
-	values   map[string]string
-	warnings []string
+	values    map[string]given
+	warnings  []Problem
+	clusterID string
 }
+
+// given is the text of a key and the place where it was written.
+type given struct{ text, where string }
 
 // Get is the value of a key that is set, as it was written. node.id and broker.id, its older name, stand for one another.
 func (s Static) Get(name string) (string, bool) {
-	v, ok := s.values[name]
+	g, ok := s.given(name)
+	return g.text, ok
+}
+
+// Where is the place at which a key is set, as in server.properties:3 or environment KAFKA_NODE_ID; empty when it is not set.
+func (s Static) Where(name string) string {
+	g, _ := s.given(name)
+	return g.where
+}
+
+func (s Static) given(name string) (given, bool) {
+	g, ok := s.values[name]
 	switch {
 	case ok:
 	case name == "node.id":
-		v, ok = s.values["broker.id"]
+		g, ok = s.values["broker.id"]
 	case name == "broker.id":
-		v, ok = s.values["node.id"]
+		g, ok = s.values["node.id"]
 	}
-	return v, ok
+	return g, ok
 }
 
+// ClusterID is the id that the environment wants for a new cluster, or empty.
+func (s Static) ClusterID() string { return s.clusterID }
+
 // Warnings are the lines that a start should show: what is accepted and does nothing, what is set twice.
-func (s Static) Warnings() []string { return s.warnings }
+func (s Static) Warnings() []string {
+	var lines []string
+	for _, p := range s.warnings {
+		lines = append(lines, p.String())
+	}
+	return lines
+}
 
 // With is s with one key set, as by a flag of the command line.
 func (s Static) With(name, text string) (Static, error) {
-	warning, err := checkStatic(name, text)
-	if err != nil {
-		return Static{}, err
+	next := s.clone()
+	if p, told := next.set("", name, text); told && p.Refused {
+		return Static{}, p.cause
 	}
-	next := Static{values: maps.Clone(s.values), warnings: s.warnings}
-	if warning != "" {
-		next.warnings = append(s.warnings[:len(s.warnings):len(s.warnings)], warning)
-		return next, nil
-	}
-	if next.values == nil {
-		next.values = map[string]string{}
-	}
-	next.values[name] = text
 	return next, nil
+}
+
+func (s Static) clone() Static {
+	next := Static{values: maps.Clone(s.values), warnings: slices.Clone(s.warnings), clusterID: s.clusterID}
+	if next.values == nil {
+		next.values = map[string]given{}
+	}
+	return next
+}
+
+// set takes one key, if it is one that does something; what there is to tell of it is kept with the warnings, or refuses it.
+func (s *Static) set(where, name, text string) (p Problem, told bool) {
+	warning, err := checkStatic(name, text)
+	switch {
+	case err != nil:
+		return refusal(where, name, err), true
+	case warning != "":
+		p = Problem{Where: where, Key: name, Text: warning}
+		s.warnings = append(s.warnings, p)
+		return p, true
+	}
+	s.values[name] = given{text, where}
+	return Problem{}, false
 }
 
 // NewStatic is a Static made of these keys, as by a program that starts a node inside itself.
 func NewStatic(values map[string]string) (Static, error) {
 	var s Static
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range namesOf(values) {
 		var err error
 		if s, err = s.With(name, values[name]); err != nil {
 			return Static{}, err
@@ -66,28 +100,48 @@ func NewStatic(values map[string]string) (Static, error) {
 	return s, nil
 }
 
-// maxFileSize bounds what ParseFile reads; the longest real files have a few tens of kilobytes.
+// maxFileSize bounds what is read of a file; the longest real ones have a few tens of kilobytes.
 const maxFileSize = 1 << 20
 
 // ParseFile reads a configuration file; its ending tells its form, .properties as Apache Kafka writes it, or .yaml and .yml.
 // The error names file and line.
 func ParseFile(path string) (Static, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return Static{}, fmt.Errorf("read configuration: %w", err)
-	}
-	if info.Size() > maxFileSize {
-		return Static{}, fmt.Errorf("%s: a configuration file has at most %d bytes, this has %d", path, maxFileSize, info.Size())
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Static{}, fmt.Errorf("read configuration: %w", err)
-	}
-	return Parse(path, text)
+	s, problems := ExamineFile(path)
+	return s.orRefused(problems)
 }
 
 // Parse reads the text of a configuration file named path.
 func Parse(path string, text []byte) (Static, error) {
+	s, problems := Examine(path, text)
+	return s.orRefused(problems)
+}
+
+func (s Static) orRefused(problems []Problem) (Static, error) {
+	if err := firstRefused(problems); err != nil {
+		return Static{}, err
+	}
+	return s, nil
+}
+
+// ExamineFile reads a configuration file as far as it can be read, and tells all that is to be said of it.
+func ExamineFile(path string) (Static, []Problem) {
+	fail := func(err error) (Static, []Problem) { return Static{}, []Problem{refusal("", "", err)} }
+	info, err := os.Stat(path)
+	if err != nil {
+		return fail(fmt.Errorf("read configuration: %w", err))
+	}
+	if info.Size() > maxFileSize {
+		return fail(fmt.Errorf("%s: a configuration file has at most %d bytes, this has %d", path, maxFileSize, info.Size()))
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fail(fmt.Errorf("read configuration: %w", err))
+	}
+	return Examine(path, text)
+}
+
+// Examine is ExamineFile for the text of a file named path.
+func Examine(path string, text []byte) (Static, []Problem) {
 	var lines []line
 	var err error
 	switch strings.ToLower(filepath.Ext(path)) {
@@ -96,10 +150,11 @@ func Parse(path string, text []byte) (Static, error) {
 	case ".yaml", ".yml":
 		lines, err = parseYAML(text)
 	default:
-		return Static{}, fmt.Errorf("%s: cannot tell the form of the file: name it .properties, .yaml or .yml", path)
+		err = fmt.Errorf("%s: cannot tell the form of the file: name it .properties, .yaml or .yml", path)
+		return Static{}, []Problem{refusal("", "", err)}
 	}
 	if err != nil {
-		return Static{}, fmt.Errorf("%s:%w", path, err)
+		return Static{}, []Problem{refusal("", "", fmt.Errorf("%s:%w", path, err))}
 	}
 	return fromLines(path, lines)
 }
@@ -111,25 +166,23 @@ type line struct {
 }
 
 // fromLines checks the keys in the order of the file. Of a key that is set twice the last counts, as in Apache Kafka.
-func fromLines(path string, lines []line) (Static, error) {
-	s := Static{values: map[string]string{}}
+func fromLines(path string, lines []line) (Static, []Problem) {
+	s := Static{values: map[string]given{}}
+	var problems []Problem
 	first := map[string]int{}
 	for _, l := range lines {
-		warning, err := checkStatic(l.key, l.value)
-		if err != nil {
-			return Static{}, fmt.Errorf("%s:%d: %w", path, l.number, err)
-		}
+		where := fmt.Sprintf("%s:%d", path, l.number)
 		if before, ok := first[l.key]; ok {
-			s.warnings = append(s.warnings, fmt.Sprintf("%s:%d: %s is set a second time; line %d no longer counts", path, l.number, l.key, before))
+			twice := Problem{Where: where, Key: l.key, Text: fmt.Sprintf("%s is set a second time; line %d no longer counts", l.key, before)}
+			s.warnings = append(s.warnings, twice)
+			problems = append(problems, twice)
 		}
 		first[l.key] = l.number
-		if warning != "" {
-			s.warnings = append(s.warnings, fmt.Sprintf("%s:%d: %s", path, l.number, warning))
-			continue
+		if p, told := s.set(where, l.key, l.value); told {
+			problems = append(problems, p)
 		}
-		s.values[l.key] = l.value
 	}
-	return s, nil
+	return s, problems
 }
 
 // checkStatic decides on one key of a file: an error refuses it, a warning accepts it without effect.

@@ -207,7 +207,7 @@ func fuzzFile(t *testing.T, name string, text []byte) {
 		return
 	}
 	for key, v := range s.values {
-		if err := Check(ScopeBroker, key, v); err != nil {
+		if err := Check(ScopeBroker, key, v.text); err != nil {
 			t.Fatalf("accepted: %v", err)
 		}
 	}
