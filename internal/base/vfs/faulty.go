@@ -79,12 +79,18 @@ func (op Op) String() string {
 
 // ErrTorn returned by a decide function lets the first n bytes of an OpWrite through and then fails it; other
 // operations fail before any effect. It unwraps to syscall.EIO.
-func ErrTorn(n int) error { return tornError(n) }
+func ErrTorn(n int) error { return tornError{n, syscall.EIO} }
 
-type tornError int
+// ErrTornFull is ErrTorn on a disk that has no more room: it unwraps to ErrNoSpace.
+func ErrTornFull(n int) error { return tornError{n, ErrNoSpace} }
 
-func (e tornError) Error() string { return fmt.Sprintf("write torn after %d bytes", int(e)) }
-func (e tornError) Unwrap() error { return syscall.EIO }
+type tornError struct {
+	n     int
+	cause error
+}
+
+func (e tornError) Error() string { return fmt.Sprintf("write torn after %d bytes: %v", e.n, e.cause) }
+func (e tornError) Unwrap() error { return e.cause }
 
 // Faulty is an FS that asks decide before each call: an error fails the call before it has any effect. Only Close
 // takes effect all the same, as close(2) does. decide may be called by several goroutines at once.
@@ -111,7 +117,12 @@ func (f *Faulty) ask(op Op) error {
 	if err == nil {
 		return nil
 	}
-	return &fs.PathError{Op: op.Kind.String(), Path: op.Path, Err: err}
+	err = &fs.PathError{Op: op.Kind.String(), Path: op.Path, Err: err}
+	switch op.Kind {
+	case OpSync, OpSyncDir, OpSyncFS:
+		return syncFailed(err)
+	}
+	return err
 }
 
 // OpenFile implements FS, as do the methods below.
@@ -221,10 +232,10 @@ func (f *faultyFile) WriteAt(b []byte, off int64) (int, error) {
 		return f.under.WriteAt(b, off)
 	}
 	var torn tornError
-	if !errors.As(err, &torn) || torn <= 0 {
+	if !errors.As(err, &torn) || torn.n <= 0 {
 		return 0, err
 	}
-	n, werr := f.under.WriteAt(b[:min(int(torn), len(b))], off)
+	n, werr := f.under.WriteAt(b[:min(torn.n, len(b))], off)
 	if werr != nil {
 		return n, werr
 	}

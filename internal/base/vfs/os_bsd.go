@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func syncOpenDir(d *os.File) error { return d.Sync() }
+func syncOpenDir(d *os.File) error { return syncFailed(d.Sync()) }
 
 func lockFile(f *os.File) error {
 	raw, err := f.SyscallConn()

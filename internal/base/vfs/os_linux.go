@@ -9,9 +9,9 @@ import (
 
 // Sync is fdatasync(2): bytes and size, without the time stamps that would cost another journal write.
 func (f *osFile) Sync() error {
-	return control(f.raw, "fdatasync", f.Name(), func(fd int) error {
+	return syncFailed(control(f.raw, "fdatasync", f.Name(), func(fd int) error {
 		return retry(func() error { return unix.Fdatasync(fd) })
-	})
+	}))
 }
 
 func (f *osFile) WriteBack(off, n int64) error {
@@ -24,16 +24,16 @@ func (f *osFile) WriteBack(off, n int64) error {
 	})
 }
 
-func syncOpenDir(d *os.File) error { return d.Sync() }
+func syncOpenDir(d *os.File) error { return syncFailed(d.Sync()) }
 
 func syncFS(d *os.File) error {
 	raw, err := d.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return control(raw, "syncfs", d.Name(), func(fd int) error {
+	return syncFailed(control(raw, "syncfs", d.Name(), func(fd int) error {
 		return retry(func() error { return unix.Syncfs(fd) })
-	})
+	}))
 }
 
 // lockFile takes an open-file-description lock: unlike flock(2) it also conflicts with the fcntl lock that Apache

@@ -9,7 +9,7 @@ import (
 )
 
 // Sync is the system's full file sync, F_FULLFSYNC on darwin.
-func (f *osFile) Sync() error { return f.File.Sync() }
+func (f *osFile) Sync() error { return syncFailed(f.File.Sync()) }
 
 // WriteBack does nothing: it is a hint, and only Linux takes it.
 func (f *osFile) WriteBack(off, n int64) error { return nil }
@@ -45,7 +45,7 @@ func syncPath(path string, dir bool) error {
 	if dir {
 		err = syncOpenDir(f)
 	} else {
-		err = f.Sync()
+		err = syncFailed(f.Sync())
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr

@@ -110,11 +110,11 @@ func (l *Log) checkMarker(h batch.Header, whole []byte, origin Origin) (producer
 }
 
 // write is the one write of an append. When it fails, part of the batch may be in the file beyond the segment's end;
-// nobody is shown it, and recovery cuts it off.
+// nobody is shown it, and it is cut off at once, or by recovery.
 func (l *Log) write(b []byte) error {
 	l.mu.changed = true
 	if err := l.active().Write(b); err != nil {
-		return l.fail(fmt.Errorf("append at offset %d: %w", l.End(), err))
+		return l.cutBack(fmt.Errorf("append at offset %d: %w", l.End(), err))
 	}
 	return nil
 }

@@ -418,9 +418,9 @@ func TestMarkFlushedBelievesOnlyWhatDirtySaid(t *testing.T) {
 	for i := range 20 {
 		mustAppend(t, l, records(1, 300, int64(i)))
 	}
-	end, dirty := l.Dirty()
-	if end != 20 || !dirty {
-		t.Error(end, dirty)
+	end, err := l.Dirty()
+	if end != 20 || err != nil {
+		t.Error(end, err)
 	}
 	mustAppend(t, l, records(1, 10, 0))
 	l.MarkFlushed(end)
@@ -438,7 +438,7 @@ func TestMarkFlushedBelievesOnlyWhatDirtySaid(t *testing.T) {
 	}
 	end, _ = l.Dirty()
 	l.MarkFlushed(end)
-	if _, dirty := l.Dirty(); dirty {
+	if l.Flushed() != l.End() || l.mu.dirDirty {
 		t.Error("still dirty")
 	}
 }

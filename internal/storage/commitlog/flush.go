@@ -6,19 +6,21 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/epochs"
 	"github.com/headrace/headrace/internal/storage/segment"
 )
 
 // Flush makes durable what was appended before the call and returns the new Flushed. Appends and reads go on meanwhile; a
 // second Flush waits for the first. An error is final: the log is offline, as nobody can know which of the written pages
-// the system has dropped.
+// the system has dropped. ErrNoRoom alone is not: nothing is lost, and the next Flush tries all of it again.
 func (l *Log) Flush() (kafka.Offset, error) {
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
 	j, err := l.beginFlush()
 	if err == nil && j.any {
-		err = l.endFlush(j, j.run())
+		err = j.run()
+		err = l.endFlush(j, err)
 	}
 	return l.Flushed(), err
 }
@@ -55,12 +57,12 @@ func (l *Log) job(closing bool) (job, error) {
 	}
 	for _, s := range l.mu.unflushed {
 		if err := j.add(s, true); err != nil {
-			return j, l.fail(err)
+			return j, l.trouble(err)
 		}
 	}
 	if j.end > l.Flushed() || closing {
 		if err := j.add(l.active(), closing); err != nil {
-			return j, l.fail(err)
+			return j, l.trouble(err)
 		}
 	}
 	if l.mu.epochsDirty {
@@ -77,6 +79,9 @@ func (l *Log) job(closing bool) (job, error) {
 func (j *job) add(s *segment.Segment, sealed bool) error {
 	u, err := s.Unsynced(sealed)
 	if err != nil {
+		for _, u := range j.files {
+			u.GiveBack()
+		}
 		j.release()
 		return err
 	}
@@ -108,7 +113,12 @@ func (j *job) run() error {
 		if j.closing {
 			write = writeFile
 		}
-		if err := write(j.log.fs, j.log.snapshotPath(j.end), j.snapshot); err != nil {
+		err := write(j.log.fs, j.log.snapshotPath(j.end), j.snapshot)
+		if vfs.Refused(err) && !j.closing {
+			j.snapshot = nil
+			err = j.log.leaveOut(j.end)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -127,7 +137,10 @@ func (l *Log) endFlush(j job, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
-		return l.fail(err)
+		if vfs.Refused(err) {
+			l.giveBack(&j)
+		}
+		return l.trouble(err)
 	}
 	if j.end > l.Flushed() {
 		l.flushed.Store(int64(j.end))
@@ -149,18 +162,18 @@ func (l *Log) idle(sealed []*segment.Segment) {
 }
 
 // Dirty tells up to where the log must be made durable, for a caller that is about to SyncFS the whole file system and
-// then calls MarkFlushed with it. What a Flush would write besides, Dirty writes: a failure shows in Failed.
-func (l *Log) Dirty() (end kafka.Offset, dirty bool) {
+// then calls MarkFlushed with it. What a Flush would write besides, Dirty writes: after an error, which is final unless it
+// is ErrNoRoom, the SyncFS makes nothing of this log count as durable.
+func (l *Log) Dirty() (end kafka.Offset, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.markLimit = maxOffset
 	if l.mu.failed != nil {
-		return l.Flushed(), false
+		return l.Flushed(), l.mu.failed
 	}
 	if l.mu.epochsDirty {
 		if err := replaceFile(l.fs, filepath.Join(l.dir, epochs.FileName), l.mu.epochs.Append(nil)); err != nil {
-			l.fail(err)
-			return l.Flushed(), false
+			return l.Flushed(), l.trouble(err)
 		}
 		l.mu.epochsDirty = false
 		l.dirChanged()
@@ -168,12 +181,24 @@ func (l *Log) Dirty() (end kafka.Offset, dirty bool) {
 	end = l.End()
 	if l.snapshotDue() {
 		if err := l.writeSnapshot(end); err != nil {
-			l.fail(err)
-			return l.Flushed(), false
+			return l.Flushed(), l.fail(err)
 		}
 	}
+	if err := l.complete(); err != nil {
+		return l.Flushed(), l.trouble(err)
+	}
 	l.mu.dirMarked = true
-	return end, end > l.Flushed() || l.mu.dirDirty
+	return end, nil
+}
+
+// complete writes what the segments that are to be flushed keep back in memory.
+func (l *Log) complete() error {
+	for _, s := range l.mu.unflushed {
+		if err := s.Complete(true); err != nil {
+			return err
+		}
+	}
+	return l.active().Complete(false)
 }
 
 const maxOffset kafka.Offset = 1<<63 - 1
@@ -205,7 +230,8 @@ func (l *Log) Close(now time.Time) error {
 	defer l.flushMu.Unlock()
 	j, err := l.beginClose(now)
 	if err == nil && j.any {
-		err = l.endFlush(j, j.run())
+		err = j.run()
+		err = l.endFlush(j, err)
 	}
 	l.letGo()
 	return err
@@ -219,7 +245,7 @@ func (l *Log) beginClose(now time.Time) (job, error) {
 	}
 	l.mu.producers.Expire(now, l.mu.config.ProducerExpiration)
 	if err := l.active().Seal(); err != nil {
-		return job{}, l.fail(err)
+		return job{}, l.trouble(err)
 	}
 	return l.job(true)
 }

@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -55,7 +56,7 @@ func (l *Log) roll(now time.Time, base kafka.Offset) error {
 		return nil // nothing in it could be a reason to leave it
 	}
 	if err := l.rollFiles(now, old, base); err != nil {
-		return l.fail(fmt.Errorf("roll a segment at offset %d: %w", base, err))
+		return l.trouble(fmt.Errorf("roll a segment at offset %d: %w", base, err))
 	}
 	return nil
 }
@@ -66,6 +67,11 @@ func (l *Log) rollFiles(now time.Time, old *segment.Segment, base kafka.Offset) 
 	}
 	s, err := segment.Create(l.fs, l.dir, base, now, l.jitter())
 	if err != nil {
+		// The old segment may grow beyond base yet: nothing may be left there.
+		l.dirChanged()
+		if rerr := segment.RemoveFiles(l.fs, l.dir, base); rerr != nil {
+			return l.fail(errors.Join(err, rerr))
+		}
 		return err
 	}
 	old.SetNext(base)

@@ -47,17 +47,30 @@ func (l *Log) snapshotPath(o kafka.Offset) string {
 	return filepath.Join(l.dir, segment.FileName(o, segment.SnapshotSuffix))
 }
 
-// writeSnapshot writes the state at the base of a new segment; the next flush syncs it.
+// writeSnapshot writes the state at the base of a new segment; the next flush syncs it. Without room there is none: a
+// recovery then replays more.
 func (l *Log) writeSnapshot(o kafka.Offset) error {
 	b := l.takeSnapshot(o)
 	if b == nil {
 		return nil
 	}
-	if err := writeUnsynced(l.fs, l.snapshotPath(o), b); err != nil {
+	err := writeUnsynced(l.fs, l.snapshotPath(o), b)
+	if vfs.Refused(err) {
+		return l.leaveOut(o)
+	}
+	if err != nil {
 		return err
 	}
 	l.mu.snapshots.unsynced = append(l.mu.snapshots.unsynced, l.snapshotPath(o))
 	l.addSnapshot(o)
+	return nil
+}
+
+// leaveOut removes what there is of a snapshot for which there was no room.
+func (l *Log) leaveOut(o kafka.Offset) error {
+	if err := l.fs.Remove(l.snapshotPath(o)); err != nil && !isNotExist(err) {
+		return err
+	}
 	return nil
 }
 

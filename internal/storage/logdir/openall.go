@@ -22,14 +22,8 @@ func OpenAll(fsys vfs.FS, paths []string, want Meta, rnd *rand.Rand, log *slog.L
 			dirs = nil
 		}
 	}()
-	for _, path := range paths {
-		if want.ClusterID != "" {
-			break
-		}
-		// What is wrong with a dir is for Open to tell.
-		if m, found, err := readMeta(fsys, path); err == nil && found {
-			want.ClusterID = m.ClusterID
-		}
+	if want.ClusterID == "" {
+		want.ClusterID = ClusterOf(fsys, paths)
 	}
 	owners := map[kafka.TopicID]string{}
 	for _, path := range paths {
@@ -46,6 +40,17 @@ func OpenAll(fsys vfs.FS, paths []string, want Meta, rnd *rand.Rand, log *slog.L
 		owners[d.meta.DirectoryID] = path
 	}
 	return dirs, nil
+}
+
+// ClusterOf is the id of the cluster that the first of the dirs that belongs to one names, or empty. What is wrong with a dir is
+// for Open to tell.
+func ClusterOf(fsys vfs.FS, paths []string) string {
+	for _, path := range paths {
+		if m, found, err := readMeta(fsys, path); err == nil && found {
+			return m.ClusterID
+		}
+	}
+	return ""
 }
 
 // CloseAll lets go of the locks of dirs without markers.

@@ -40,11 +40,17 @@ func (s *Segment) load() error {
 		s.loaded = true
 		return nil
 	}
-	if _, err := s.scan(scan{checkFrom: math.MaxInt64, whole: true, interval: rebuildInterval}); err != nil {
-		return err
+	_, err = s.scan(scan{checkFrom: math.MaxInt64, whole: true, interval: rebuildInterval})
+	s.loaded = err == nil
+	if err == nil {
+		err = s.Seal()
 	}
-	s.loaded = true
-	return s.Seal()
+	if err != nil {
+		// Half an index would pass for a whole one at the next start; a time index without entries is made again.
+		s.loaded = false
+		return errors.Join(err, truncateIfLonger(s.fs, s.path(TimeIndexSuffix), 0))
+	}
+	return nil
 }
 
 // rebuildInterval is the interval of index entries that are made again outside of recovery; any would be right.

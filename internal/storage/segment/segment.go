@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/headrace/headrace/internal/base/batch"
@@ -35,6 +36,7 @@ type Segment struct {
 	created            time.Time
 	jitter             time.Duration // by which the segment rolls earlier than its age says
 	txnDirty           bool
+	txns               []AbortedTxn // not in the transaction index yet: there was no room
 }
 
 // Create makes the files of an empty segment. Whatever had their names is emptied. They are durable after a SyncDir.
@@ -118,8 +120,17 @@ func (s *Segment) Write(b []byte) error {
 	return err
 }
 
+// CutBack takes away what a Write that failed left beyond the segment's end.
+func (s *Segment) CutBack() error {
+	if s.files == nil {
+		return nil // it was not even opened
+	}
+	return s.files.Log.Truncate(s.size)
+}
+
 // Added makes the batch with header h, which Write put next in the file, part of the segment. An index entry is due when
-// more than interval bytes went by since the last, as in Kafka. The error is one of writing an index file.
+// more than interval bytes went by since the last, as in Kafka. The error is one of writing an index file; one without room
+// is none, since its entries stay in memory until there is.
 func (s *Segment) Added(h batch.Header, interval int) error {
 	s.account(h, s.size, interval)
 	s.size += int64(h.Size())
@@ -127,7 +138,15 @@ func (s *Segment) Added(h batch.Header, interval int) error {
 	if s.offsets.count-s.offsets.written < tailEntries {
 		return nil
 	}
-	return s.writeIndexes()
+	return roomless(s.writeIndexes())
+}
+
+// roomless forgives that there was no room for what can be written later, or made again.
+func roomless(err error) error {
+	if vfs.Refused(err) {
+		return nil
+	}
+	return err
 }
 
 // account updates timestamps and indexes for the batch at pos.
@@ -157,12 +176,13 @@ func (s *Segment) indexTime() {
 	s.lastTimeEntry = s.maxTimestamp
 }
 
-// writeIndexes puts the entries that are in memory alone into the files.
+// writeIndexes puts the entries that are in memory alone into the files, the times first: the largest timestamp up to the
+// last entry of the offset index must be known.
 func (s *Segment) writeIndexes() error {
-	if err := s.writeTable(&s.offsets, IndexSuffix); err != nil {
+	if err := s.writeTable(&s.times, TimeIndexSuffix); err != nil {
 		return err
 	}
-	return s.writeTable(&s.times, TimeIndexSuffix)
+	return s.writeTable(&s.offsets, IndexSuffix)
 }
 
 // writeTable opens the file only for this: it is done once in hundreds of appends, and a partition that is written to
@@ -190,6 +210,17 @@ func (s *Segment) Seal() error {
 	}
 	s.indexTime()
 	return s.writeIndexes()
+}
+
+// Complete writes what waits in memory because there was no room for it, or, of a sealed segment, whatever may: what is
+// flushed is taken as it is at the next start.
+func (s *Segment) Complete(sealed bool) error {
+	if sealed {
+		if err := s.Seal(); err != nil {
+			return err
+		}
+	}
+	return s.writeTxns()
 }
 
 // Roll says what a batch that is to be appended needs, and when a segment is full.
@@ -295,13 +326,19 @@ func suffixes() []string {
 func (s *Segment) MarkDeleted() (names []string, err error) {
 	for _, suffix := range suffixes() {
 		old := s.path(suffix)
-		if err := s.fs.Rename(old, old+DeletedSuffix); err != nil {
-			if isNotExist(err) {
-				continue
+		err := s.fs.Rename(old, old+DeletedSuffix)
+		switch {
+		case vfs.Refused(err): // a longer name may need room in the folder, where room is what deleting is for
+			if err := removeIfThere(s.fs, old); err != nil {
+				return names, err
 			}
+		case isNotExist(err):
+			continue
+		case err != nil:
 			return names, err
+		default:
+			names = append(names, old+DeletedSuffix)
 		}
-		names = append(names, old+DeletedSuffix)
 		if suffix != LogSuffix {
 			continue
 		}
@@ -316,8 +353,13 @@ func (s *Segment) MarkDeleted() (names []string, err error) {
 // Remove deletes the files at once.
 func (s *Segment) Remove() error {
 	s.Idle()
+	return RemoveFiles(s.fs, s.dir, s.base)
+}
+
+// RemoveFiles deletes what there is of a segment's files.
+func RemoveFiles(fsys vfs.FS, dir string, base kafka.Offset) error {
 	for _, suffix := range suffixes() {
-		if err := removeIfThere(s.fs, s.path(suffix)); err != nil {
+		if err := removeIfThere(fsys, filepath.Join(dir, FileName(base, suffix))); err != nil {
 			return err
 		}
 	}

@@ -12,9 +12,11 @@ const syncEntries = 2048
 
 // Unsynced is what a segment must make durable: taken under the owner's lock, synced without it.
 type Unsynced struct {
+	segment *Segment
 	files   *Files
 	fs      vfs.FS
 	indexes []string
+	txns    bool
 }
 
 // Unsynced lists the files with bytes that no Unsynced before had. The indexes of a sealed segment are among them; those
@@ -27,7 +29,11 @@ func (s *Segment) Unsynced(sealed bool) (Unsynced, error) {
 			return Unsynced{}, err
 		}
 	}
-	u := Unsynced{files: files, fs: s.fs}
+	if err := s.Complete(sealed); err != nil {
+		files.Release()
+		return Unsynced{}, err
+	}
+	u := Unsynced{segment: s, files: files, fs: s.fs}
 	for _, x := range []struct {
 		t      *table
 		suffix string
@@ -38,10 +44,16 @@ func (s *Segment) Unsynced(sealed bool) (Unsynced, error) {
 		}
 	}
 	if s.txnDirty {
-		s.txnDirty = false
+		s.txnDirty, u.txns = false, true
 		u.indexes = append(u.indexes, s.path(TxnIndexSuffix))
 	}
 	return u, nil
+}
+
+// GiveBack says, under the owner's lock, that the files were not synced after all: the next Unsynced has them again.
+func (u Unsynced) GiveBack() {
+	u.segment.offsets.synced, u.segment.times.synced = 0, 0
+	u.segment.txnDirty = u.segment.txnDirty || u.txns
 }
 
 // Release lets go of the files.

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 )
 
 // AbortedTxn is an entry of the transaction index: a transaction of which the marker at Last aborted what the producer
@@ -48,8 +50,17 @@ func DecodeAborted(b []byte) ([]AbortedTxn, error) {
 	return txns, nil
 }
 
-// AddAborted appends an entry to the segment's transaction index.
+// AddAborted appends an entry to the segment's transaction index. Without room for it the entry waits in memory for the
+// next one, or for the flush, which needs it in the file.
 func (s *Segment) AddAborted(a AbortedTxn) error {
+	s.txns = append(s.txns, a)
+	return roomless(s.writeTxns())
+}
+
+func (s *Segment) writeTxns() error {
+	if len(s.txns) == 0 {
+		return nil
+	}
 	f, err := s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
@@ -60,12 +71,33 @@ func (s *Segment) AddAborted(a AbortedTxn) error {
 		return err
 	}
 	s.txnDirty = true
-	_, err = f.WriteAt(a.AppendAborted(nil), size-size%abortedWidth)
+	var b []byte
+	for _, a := range s.txns {
+		b = a.AppendAborted(b)
+	}
+	end := size - size%abortedWidth
+	if _, err = f.WriteAt(b, end); err == nil {
+		s.txns = nil
+		return nil
+	}
+	if vfs.Refused(err) { // whole entries may be there, which come again
+		if cerr := f.Truncate(end); cerr != nil {
+			return fmt.Errorf("%w, after %v", cerr, err)
+		}
+	}
 	return err
 }
 
 // Aborted reads the transaction index. Segments without aborted transactions have no such file.
 func (s *Segment) Aborted() ([]AbortedTxn, error) {
+	txns, err := s.abortedOnDisk()
+	if err != nil || len(s.txns) == 0 {
+		return txns, err
+	}
+	return append(txns, s.txns...), nil
+}
+
+func (s *Segment) abortedOnDisk() ([]AbortedTxn, error) {
 	f, err := s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDONLY, 0)
 	if err != nil {
 		if isNotExist(err) {
@@ -95,7 +127,8 @@ func (s *Segment) Aborted() ([]AbortedTxn, error) {
 // TruncateTxns drops the entries whose markers are at or beyond offset o, and what follows an entry that is not right:
 // recovery adds them again.
 func (s *Segment) TruncateTxns(o kafka.Offset) error {
-	txns, err := s.Aborted()
+	s.txns = slices.DeleteFunc(s.txns, func(a AbortedTxn) bool { return a.Last >= o })
+	txns, err := s.abortedOnDisk()
 	if txns == nil && err == nil {
 		return nil
 	}
