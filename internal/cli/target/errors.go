@@ -1,0 +1,108 @@
+package target
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/cli/term"
+)
+
+// UnreachableError is an address where no node answers.
+type UnreachableError struct {
+	address string
+	seed    bool // the address was given; otherwise a node told it
+	cause   error
+}
+
+func (e *UnreachableError) Unwrap() error { return e.cause }
+
+// ExitCode is that of all addresses where no node answers.
+func (e *UnreachableError) ExitCode() int { return term.ExitUnreachable }
+
+func (e *UnreachableError) Error() string {
+	if !e.seed {
+		return fmt.Sprintf("the cluster says that a node is at %s, and that cannot be reached: %s; set advertised.listeners of the node to an address that works from here", e.address, reason(e.cause))
+	}
+	return fmt.Sprintf("cannot reach a node at %s: %s; start one with \"headrace dev\", or name another with --bootstrap HOST:PORT or %s", e.address, reason(e.cause), bootstrapEnv)
+}
+
+// refusal says why the first question to the cluster got no answer.
+func (c Cluster) refusal(err error) error {
+	var invalid *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return &ProtocolError{fmt.Sprintf("%s refuses the login of user %q by %s: check --user and --password", c.Bootstrap, c.SASL.User, c.SASL.Mechanism), err}
+	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
+		return &ProtocolError{fmt.Sprintf("%s does not take logins by %s: try another --sasl", c.Bootstrap, c.SASL.Mechanism), err}
+	case errors.As(err, &invalid), errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)):
+		return &ProtocolError{fmt.Sprintf("the certificate of %s is not trusted: %s; name its authority with --tls-ca, or its name with --tls-server-name", c.Bootstrap, err), err}
+	case errors.As(err, &notTLS):
+		return &ProtocolError{fmt.Sprintf("%s does not speak TLS: leave --tls out, or name a TLS listener", c.Bootstrap), err}
+	}
+	seeds, bad := c.seeds()
+	if bad != nil {
+		return bad
+	}
+	return &UnreachableError{address: strings.Join(seeds, ","), seed: true, cause: err}
+}
+
+// reason is the root of a connection's failure in few words.
+func reason(err error) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &dns):
+		return "the name " + dns.Name + " is not known"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer within a few seconds"
+	case errors.As(err, &op) && op.Op == "dial":
+		if op.Timeout() {
+			return "no answer within a few seconds"
+		}
+		var errno syscall.Errno
+		if errors.As(op.Err, &errno) {
+			return errno.Error()
+		}
+		return op.Err.Error()
+	case errors.As(err, new(*kerr.Error)):
+		return Explain(err, "").Error()
+	}
+	return "what listens there does not speak the Kafka protocol, or wants TLS or a login"
+}
+
+// ProtocolError is a refusal by the cluster in words.
+type ProtocolError struct {
+	Text  string
+	Cause error
+}
+
+func (e *ProtocolError) Error() string { return e.Text }
+func (e *ProtocolError) Unwrap() error { return e.Cause }
+
+// Refused is a ProtocolError of cause in the words of format.
+func Refused(cause error, format string, args ...any) error {
+	return &ProtocolError{fmt.Sprintf(format, args...), cause}
+}
+
+// Explain is a protocol error in words: the server's own where it gave some.
+func Explain(err error, message string) error {
+	var k *kerr.Error
+	switch {
+	case err == nil:
+		return nil
+	case message != "":
+		return &ProtocolError{message, err}
+	case errors.As(err, &k):
+		return &ProtocolError{fmt.Sprintf("%s (%s)", strings.TrimSuffix(k.Description, "."), k.Message), err}
+	}
+	return err
+}
