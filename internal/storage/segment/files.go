@@ -38,8 +38,8 @@ type Files struct {
 	}
 }
 
-func openFiles(fsys vfs.FS, dir string, base kafka.Offset, flag int) (*Files, error) {
-	log, err := fsys.OpenFile(filepath.Join(dir, FileName(base, LogSuffix)), flag, 0o644)
+func openFiles(fsys vfs.FS, dir string, base kafka.Offset, suffix string, flag int) (*Files, error) {
+	log, err := fsys.OpenFile(filepath.Join(dir, FileName(base, LogSuffix)+suffix), flag, 0o644)
 	if err != nil {
 		return nil, err
 	}

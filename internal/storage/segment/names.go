@@ -45,4 +45,6 @@ func ParseFileName(name string) (base kafka.Offset, suffix string, ok bool) {
 	return kafka.Offset(n), name[digits:], true
 }
 
-func (s *Segment) path(suffix string) string { return filepath.Join(s.dir, FileName(s.base, suffix)) }
+func (s *Segment) path(suffix string) string {
+	return filepath.Join(s.dir, FileName(s.base, suffix)+s.suffix)
+}

@@ -16,9 +16,10 @@ import (
 // Segment is a run of batches in one file. It is not safe for concurrent use: its owner's lock guards all but the Views
 // and the Unsynced that it hands out.
 type Segment struct {
-	fs   vfs.FS
-	dir  string
-	base kafka.Offset
+	fs     vfs.FS
+	dir    string
+	base   kafka.Offset
+	suffix string // of all file names; empty but while compaction writes the segment
 
 	size    int64        // bytes of whole batches in the file
 	next    kafka.Offset // offset after the last batch, or, of a segment not loaded, the next segment's base
@@ -41,24 +42,27 @@ type Segment struct {
 
 // Create makes the files of an empty segment. Whatever had their names is emptied. They are durable after a SyncDir.
 func Create(fsys vfs.FS, dir string, base kafka.Offset, now time.Time, jitter time.Duration) (*Segment, error) {
-	s := &Segment{fs: fsys, dir: dir, base: base, next: base, loaded: true, created: now, jitter: jitter,
-		offsets: table{width: offsetWidth}, times: table{width: timeWidth},
-		maxTimestamp: kafka.NoTimestamp, maxTimestampOffset: base, lastTimeEntry: kafka.NoTimestamp}
+	s := Existing(fsys, dir, base, 0, base, now, jitter)
+	return s, s.create()
+}
+
+func (s *Segment) create() error {
+	s.loaded = true
 	for _, suffix := range []string{IndexSuffix, TimeIndexSuffix} {
-		f, err := fsys.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+		f, err := s.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := f.Close(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := removeIfThere(fsys, s.path(TxnIndexSuffix)); err != nil {
-		return nil, err
+	if err := removeIfThere(s.fs, s.path(TxnIndexSuffix)); err != nil {
+		return err
 	}
 	var err error
-	s.files, err = openFiles(fsys, dir, base, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
-	return s, err
+	s.files, err = openFiles(s.fs, s.dir, s.base, s.suffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	return err
 }
 
 // Existing stands for files that are there; nothing is opened or read. next is the base of the segment after it, or
@@ -87,7 +91,7 @@ func (s *Segment) open() error {
 		return nil
 	}
 	var err error
-	s.files, err = openFiles(s.fs, s.dir, s.base, os.O_RDWR)
+	s.files, err = openFiles(s.fs, s.dir, s.base, s.suffix, os.O_RDWR)
 	return err
 }
 

@@ -25,7 +25,7 @@ func (s *Segment) Unsynced(sealed bool) (Unsynced, error) {
 	files := s.Hold()
 	if files == nil { // as after a recovery: only the flush needs them
 		var err error
-		if files, err = openFiles(s.fs, s.dir, s.base, os.O_RDWR); err != nil {
+		if files, err = openFiles(s.fs, s.dir, s.base, s.suffix, os.O_RDWR); err != nil {
 			return Unsynced{}, err
 		}
 	}

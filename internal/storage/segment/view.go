@@ -171,11 +171,16 @@ func (v View) wrap(pos int64, err error) error {
 // Walk shows the batches that reach offset from or beyond to fn, in order, until it fails. whole reads the batch; what it
 // returns is valid until the next call.
 func (v View) Walk(from kafka.Offset, fn func(h batch.Header, whole func() ([]byte, error)) error) error {
+	return v.WalkThrough(make([]byte, min(scanBytes, max(v.Size, batch.HeaderSize))), from, fn)
+}
+
+// WalkThrough is Walk with the memory that is read into, at least a header's.
+func (v View) WalkThrough(buf []byte, from kafka.Offset, fn func(h batch.Header, whole func() ([]byte, error)) error) error {
 	pos, err := v.near(from)
 	if err != nil {
 		return err
 	}
-	w := newWalker(v.files.Log, v.Size, make([]byte, min(scanBytes, max(v.Size-pos, batch.HeaderSize))))
+	w := newWalker(v.files.Log, v.Size, buf)
 	for pos < v.Size {
 		h, err := w.header(pos)
 		if err != nil {
