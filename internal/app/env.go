@@ -20,8 +20,11 @@ type Env struct {
 	// Seed gives the seed of every source of chance: topic ids, election timeouts, jitter.
 	Seed func() [32]byte
 	// FileLimit is how many files and connections the process may have open, or 0 when nobody knows.
-	FileLimit      func() int
-	Getenv         func(string) string
+	FileLimit func() int
+	Getenv    func(string) string
+	Environ   func() []string // NAME=value
+	// Hangups are the requests to read the configuration again, until the function is called; nil where there are none.
+	Hangups        func() (<-chan os.Signal, func())
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
@@ -39,6 +42,8 @@ func OSEnv() Env {
 		},
 		FileLimit: fileLimit,
 		Getenv:    os.Getenv,
+		Environ:   os.Environ,
+		Hangups:   hangups,
 		Stdin:     os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -56,11 +58,15 @@ type Node struct {
 	set       *partition.Set
 	image     atomic.Pointer[metadata.Image] // the one being published, or published last
 	current   atomic.Pointer[conf.Node]      // Config with what was set for the node while it runs
+	static    atomic.Pointer[conf.Static]    // Options.Static with what was reloaded since
 	log       *commitlog.Log                 // the metadata log
 	quorum    *quorum.Quorum
 	groups    *coord.Runtime                   // made at the first publish, before quorum is ready
 	epoch     int64                            // of this node's registration
 	server    atomic.Pointer[transport.Server] // nil until it serves; the quorum's goroutine looks at it
+
+	// publishing is held while a change of the metadata or of the configuration goes to the parts of the node.
+	publishing sync.Mutex
 }
 
 // Start starts a node and returns once it serves. After an error everything that was started is stopped again.
@@ -115,7 +121,7 @@ func (n *Node) openDirs(context.Context) error {
 	if apart {
 		paths = append(slices.Clip(paths), n.Config.MetadataLogDir)
 	}
-	dirs, err := logdir.OpenAll(n.Env.FS, paths, logdir.Meta{NodeID: n.Config.ID}, n.rand(), n.Log)
+	dirs, err := logdir.OpenAll(n.Env.FS, paths, logdir.Meta{NodeID: n.Config.ID, ClusterID: n.clusterID(paths)}, n.rand(), n.Log)
 	if err != nil {
 		return err
 	}
@@ -126,9 +132,20 @@ func (n *Node) openDirs(context.Context) error {
 	return nil
 }
 
+// clusterID is what log dirs that are new shall belong to. Dirs that have a cluster already stay with it, as in Apache Kafka's
+// image.
+func (n *Node) clusterID(paths []string) string {
+	wanted, found := n.Static.ClusterID(), logdir.ClusterOf(n.Env.FS, paths)
+	if wanted != "" && found != "" && wanted != found {
+		n.Log.Warn("CLUSTER_ID of the environment has no effect: the log dirs belong to another cluster", "wanted", wanted, "cluster", found)
+	}
+	return cmp.Or(found, wanted)
+}
+
 func (n *Node) openPartitions(context.Context) (err error) {
 	up := n.Config.Upkeep
 	n.current.Store(&n.Config)
+	n.static.Store(&n.Static)
 	n.image.Store(metadata.New(n.home.Meta().ClusterID))
 	n.set, err = partition.NewSet(partition.Config{
 		Node: n.Config.ID, FS: n.Env.FS, Dirs: n.dirs, Log: n.Log.With("component", "partition"), Rand: n.rand(),
@@ -145,7 +162,9 @@ func (n *Node) openPartitions(context.Context) (err error) {
 	return err
 }
 
-func (n *Node) layers(img *metadata.Image) conf.Layers { return layersIn(img, n.Config.ID, n.Static) }
+func (n *Node) layers(img *metadata.Image) conf.Layers {
+	return layersIn(img, n.Config.ID, *n.static.Load())
+}
 
 // openQuorum opens the metadata log and returns when this node has caught up with it.
 func (n *Node) openQuorum(ctx context.Context) (err error) {
@@ -162,7 +181,7 @@ func (n *Node) openQuorum(ctx context.Context) (err error) {
 		Controller: controller.New(controller.Config{
 			DefaultPartitions:        func(*metadata.Image) int32 { return n.Config.Topics.Partitions },
 			DefaultReplicationFactor: func(*metadata.Image) int16 { return n.Config.Topics.Replication },
-			Rules:                    configRules{n.Config.ID, n.Static},
+			Rules:                    configRules{n.layers},
 			Features:                 finalizedFeatures(),
 		}),
 		Publish:       n.publish,

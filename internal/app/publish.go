@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
@@ -11,8 +13,12 @@ import (
 // publish hands a change of the metadata to the parts of this node. The quorum calls it, in order; a request that made the
 // change is answered when it has returned.
 func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
+	n.publishing.Lock()
+	defer n.publishing.Unlock()
 	n.image.Store(img)
-	n.reconfigure(delta, img)
+	if slices.ContainsFunc(delta.ConfigsChanged, func(r metadata.ConfigResource) bool { return r.Type == metadata.BrokerConfig }) {
+		n.reconfigure(img)
+	}
 	n.set.Apply(delta, img)
 	if n.groups == nil {
 		n.groups = n.newGroups(img)
@@ -20,22 +26,16 @@ func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	n.coordinate(delta, img)
 }
 
-// reconfigure takes what was set for this node, or for all, while they run.
-func (n *Node) reconfigure(delta *metadata.Delta, img *metadata.Image) {
-	for _, r := range delta.ConfigsChanged {
-		if r.Type != metadata.BrokerConfig {
-			continue
-		}
-		c, err := conf.NewNode(n.layers(img))
-		if err != nil {
-			n.Log.Error("a configuration set while running does not fit the file's and is left out", "err", err)
-			return
-		}
-		n.current.Store(&c)
-		if server := n.server.Load(); server != nil {
-			n.limit(server, c.Network)
-		}
+// reconfigure takes what was set for this node, or for all, while they run; n.publishing is held.
+func (n *Node) reconfigure(img *metadata.Image) {
+	c, err := conf.NewNode(n.layers(img))
+	if err != nil {
+		n.Log.Error("a configuration set while running does not fit the file's and is left out", "err", err)
 		return
+	}
+	n.current.Store(&c)
+	if server := n.server.Load(); server != nil {
+		n.limit(server, c.Network)
 	}
 }
 

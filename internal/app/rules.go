@@ -22,14 +22,13 @@ func layersIn(img *metadata.Image, id kafka.NodeID, static conf.Static) conf.Lay
 
 // configRules tells the controller what base/conf knows of keys and values.
 type configRules struct {
-	node   kafka.NodeID
-	static conf.Static
+	layers func(*metadata.Image) conf.Layers
 }
 
 func (r configRules) Check(img *metadata.Image, of metadata.ConfigResource, all, changed map[string]string) error {
 	switch of.Type {
 	case metadata.TopicConfig:
-		return conf.CheckTopic(all, layersIn(img, r.node, r.static))
+		return conf.CheckTopic(all, r.layers(img))
 	case metadata.BrokerConfig:
 		return conf.CheckBroker(of.Name != "", changed)
 	}
@@ -52,7 +51,7 @@ func (r configRules) Default(scope metadata.ConfigType, name string) string {
 
 func (r configRules) Effective(img *metadata.Image, overrides map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	var out []kmsg.CreateTopicsResponseTopicConfig
-	for _, e := range conf.EffectiveTopic(overrides, layersIn(img, r.node, r.static)) {
+	for _, e := range conf.EffectiveTopic(overrides, r.layers(img)) {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		c.Name, c.Value, c.ReadOnly, c.Source, c.IsSensitive = e.Name, e.Value, e.ReadOnly, int8(e.Source), e.Sensitive
 		out = append(out, c)

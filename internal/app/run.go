@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
-	"time"
 
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/cli"
@@ -28,7 +27,8 @@ func (env Env) dev(ctx context.Context, o cli.DevOptions) error {
 	if err != nil {
 		return err
 	}
-	return env.run(ctx, static, func(n *Node) { devBanner(env.Stdout, n, o) })
+	ready := func(n *Node) { devBanner(env.Stdout, n, o) }
+	return service{env: env, log: env.logger(), static: static, ready: ready}.run(ctx)
 }
 
 // devConfig differs from Kafka's defaults in what gets in the way of one developer: groups do not wait three seconds for
@@ -61,43 +61,25 @@ func devBanner(w io.Writer, n *Node, o cli.DevOptions) {
 `, at, o.DataDir)
 }
 
-// server runs a node from a configuration file.
+// server runs a node from a configuration file, the environment, or both.
 func (env Env) server(ctx context.Context, o cli.ServerOptions) error {
-	static, err := conf.ParseFile(o.Config)
+	file, err := env.configFile(o.Config)
 	if err != nil {
 		return err
 	}
-	return env.run(ctx, static, func(n *Node) {
+	static, problems := env.configuration(file)
+	if err := refused(problems); err != nil {
+		return err
+	}
+	ready := func(n *Node) {
 		fmt.Fprintf(env.Stdout, "headrace is ready at %v\n", n.Addresses())
-	})
+		if conf.SetsKeys(env.Environ()) {
+			// testcontainers and others that start Apache Kafka's image wait for this line of its log.
+			fmt.Fprintf(env.Stdout, "[headrace id=%d] Transitioning from RECOVERY to RUNNING\n", n.Config.ID)
+		}
+	}
+	reread := func() (conf.Static, []conf.Problem) { return env.configuration(file) }
+	return service{env: env, log: env.logger(), static: static, ready: ready, reread: reread}.run(ctx)
 }
 
-// run runs a node until ctx ends, then stops it cleanly.
-func (env Env) run(ctx context.Context, static conf.Static, ready func(*Node)) error {
-	log := slog.New(slog.NewTextHandler(env.Stderr, nil))
-	for _, w := range static.Warnings() {
-		log.Warn("configuration", "line", w)
-	}
-	cfg, err := conf.NewNode(conf.Layers{Static: static})
-	if err != nil {
-		return err
-	}
-	n, err := Start(ctx, Options{Config: cfg, Static: static, Env: env, Log: log})
-	if err != nil {
-		return err
-	}
-	ready(n)
-	select {
-	case <-ctx.Done():
-	case <-n.quorum.Done():
-		// Records that were flushed can still be read; nothing can be created or changed any more.
-		log.Error("the metadata log has failed: topics and configs cannot change until a restart", "err", n.quorum.Err())
-		<-ctx.Done()
-	}
-	log.Info("stopping")
-	if err := n.Close(time.Now()); err != nil {
-		return fmt.Errorf("stop: %w", err)
-	}
-	log.Info("stopped cleanly")
-	return nil
-}
+func (env Env) logger() *slog.Logger { return slog.New(slog.NewTextHandler(env.Stderr, nil)) }

@@ -26,7 +26,7 @@ type DevOptions struct {
 
 // ServerOptions are the flags of headrace server.
 type ServerOptions struct {
-	Config string // path of the file
+	Config string // path of the file, or empty
 }
 
 // AdoptOptions are the arguments of headrace adopt.
@@ -88,18 +88,17 @@ func checkListen(address string) error {
 func (c *command) server() *cobra.Command {
 	o := ServerOptions{}
 	cmd := &cobra.Command{
-		Use:   "server --config FILE",
-		Short: "Start a node from a configuration file",
-		Long:  "Starts a node from a configuration file: YAML (.yaml, .yml) or a Kafka server.properties (.properties).\nSIGTERM and Ctrl-C drain it and mark a clean stop.",
-		Args:  cobra.NoArgs,
+		Use:   "server [--config FILE]",
+		Short: "Start a node from a configuration file, the environment, or both",
+		Long: "Starts a node from a configuration file, YAML (.yaml, .yml) or a Kafka server.properties (.properties), and from environment variables\n" +
+			"as Apache Kafka's container image takes them (KAFKA_LOG_DIRS for log.dirs); these win over the file.\n" +
+			"SIGTERM and Ctrl-C drain it and mark a clean stop; SIGHUP reads the configuration again, for the keys that can change while it runs.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.Config == "" {
-				return term.Usage("server: --config FILE is missing (see docs/configuration.md)")
-			}
 			return start(cmd.Context(), c.roles.Server, o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Config, "config", "", "the file")
+	cmd.Flags().StringVar(&o.Config, "config", "", "the file; environment HEADRACE_CONFIG")
 	return cmd
 }
 

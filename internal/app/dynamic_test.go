@@ -1,0 +1,125 @@
+package app
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/base/vfs"
+)
+
+// Another value than the default of each key that can change while a node runs and gives the default of a topic key.
+var otherValue = map[string]string{
+	"compression.gzip.level": "5", "compression.lz4.level": "5", "compression.type": "zstd", "compression.zstd.level": "5",
+	"durability": "os", "log.cleaner.delete.retention.ms": "5", "log.cleaner.max.compaction.lag.ms": "5",
+	"log.cleaner.min.cleanable.ratio": "0.25", "log.cleaner.min.compaction.lag.ms": "5", "log.cleanup.policy": "compact",
+	"log.flush.interval.messages": "5", "log.flush.interval.ms": "5", "log.index.interval.bytes": "5", "log.index.size.max.bytes": "5",
+	"log.message.timestamp.after.max.ms": "5", "log.message.timestamp.before.max.ms": "5", "log.message.timestamp.type": "LogAppendTime",
+	"log.preallocate": "true", "log.retention.bytes": "5", "log.retention.ms": "5", "log.roll.jitter.ms": "5", "log.roll.ms": "5",
+	"log.segment.bytes": "5000000", "log.segment.delete.delay.ms": "5", "message.max.bytes": "5", "min.insync.replicas": "5",
+	"unclean.leader.election.enable": "true",
+}
+
+// elsewhere are the dynamic keys that give no topic key's default, with the test that shows their effect.
+var elsewhere = []string{
+	"max.connections",           // TestALimitOnConnectionsCanBeSetWhileTheNodeRuns
+	"max.connections.per.ip",    // the same
+	"producer.id.expiration.ms", // TestProducersExpireByTheNewTime
+}
+
+func set(key, value string) []kadm.AlterConfig {
+	return []kadm.AlterConfig{{Op: kadm.SetConfig, Name: key, Value: &value}}
+}
+
+// Every key that DescribeConfigs calls dynamic changes what topics are served with, in the moment in which it is set.
+func TestEveryDynamicKeyCountsAtOnce(t *testing.T) {
+	w := newWorld(t, vfs.NewMem(), nil)
+	w.start()
+	w.create("orders", nil)
+	described, err := w.admin.DescribeBrokerConfigs(w.ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	effective := func() conf.TopicConfig { return conf.TopicLog(nil, w.node.layers(w.node.image.Load())) }
+	for _, c := range described[0].Configs {
+		if d, _ := conf.Lookup(conf.ScopeBroker, c.Key); d.Update == conf.ReadOnly || slices.Contains(elsewhere, c.Key) || strings.HasPrefix(c.Key, "log.cleaner.") && !givesTopicDefault(c.Key) {
+			continue
+		}
+		value := otherValue[c.Key]
+		if value == "" || !givesTopicDefault(c.Key) {
+			t.Errorf("%s is dynamic, and no test shows what it does", c.Key)
+			continue
+		}
+		before := effective()
+		altered, err := w.admin.AlterBrokerConfigs(w.ctx, set(c.Key, value), 1)
+		if err != nil || altered[0].Err != nil {
+			t.Fatalf("%s: %v %v", c.Key, err, altered)
+		}
+		if inert := strings.HasPrefix(c.Key, "log.flush.interval."); (effective() == before) != inert {
+			t.Errorf("%s=%s: topics are served as before: %v, and it is not acted on: %v", c.Key, value, effective() == before, inert)
+		}
+	}
+	w.stop()
+}
+
+func givesTopicDefault(key string) bool {
+	return slices.ContainsFunc(conf.Topic(), func(d conf.Def) bool {
+		return slices.ContainsFunc(d.Synonyms, func(s conf.Synonym) bool { return s.Name == key })
+	})
+}
+
+func TestALimitOnConnectionsCanBeSetWhileTheNodeRuns(t *testing.T) {
+	for _, key := range []string{"max.connections", "max.connections.per.ip"} {
+		w := newWorld(t, vfs.NewMem(), nil)
+		w.start()
+		altered, err := w.admin.AlterBrokerConfigs(w.ctx, set(key, "1"))
+		if err != nil || altered[0].Err != nil {
+			t.Fatal(err, altered)
+		}
+		c, err := net.Dial("tcp", w.node.Addresses()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+			t.Errorf("%s=1: a second connection stays open: %v", key, err)
+		}
+		c.Close()
+		w.stop()
+	}
+}
+
+func TestProducersExpireByTheNewTime(t *testing.T) {
+	w := newWorld(t, vfs.NewMem(), map[string]string{"log.retention.check.interval.ms": "5"})
+	w.start()
+	w.create("orders", nil)
+	w.produce("orders", values(0, 30)...)
+	producers := func() (n int) {
+		described, err := w.admin.DescribeProducers(w.ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		described.EachPartition(func(p kadm.DescribedProducersPartition) { n += len(p.ActiveProducers) })
+		return n
+	}
+	if producers() == 0 {
+		t.Fatal("no producer is known")
+	}
+	altered, err := w.admin.AlterBrokerConfigs(w.ctx, set("producer.id.expiration.ms", "1"))
+	if err != nil || altered[0].Err != nil {
+		t.Fatal(err, altered)
+	}
+	for producers() > 0 {
+		if w.ctx.Err() != nil {
+			t.Fatal("the producer is never forgotten")
+		}
+	}
+	w.stop()
+}
