@@ -11,7 +11,7 @@ import (
 // limits something or loads code is refused, so that nobody runs unprotected with a file that says otherwise.
 type legacy struct {
 	names    []string
-	prefixes []string // of names that are all treated alike; only for groups that refuse
+	prefixes []string // of names that are all treated alike
 	refused  bool
 	removed  bool     // refused because Kafka itself knows the key no longer
 	off      []string // values of a refused key that say what is the case anyway, and are accepted
@@ -28,7 +28,17 @@ func (l legacy) check(name, text string) (warning string, err error) {
 	return fmt.Sprintf("%s has no effect: %s", name, l.why), nil
 }
 
+// legacyOf finds the group of a key. A key for one listener (listener.name.NAME.KEY) is as harmless, or not, as the key itself.
 func legacyOf(name string) (legacy, bool) {
+	if rest, ok := strings.CutPrefix(name, "listener.name."); ok {
+		_, key, _ := strings.Cut(rest, ".")
+		if l, ok := legacyOf(key); ok && !l.refused {
+			return l, true
+		}
+		if d, ok := Lookup(ScopeBroker, key); ok {
+			return legacy{refused: true, why: "settings for one listener are not there yet; set " + d.Name + " for all of them"}, true
+		}
+	}
 	for _, l := range legacies {
 		if slices.Contains(l.names, name) {
 			return l, true
@@ -40,6 +50,13 @@ func legacyOf(name string) (legacy, bool) {
 		}
 	}
 	return legacy{}, false
+}
+
+// Legacy tells of a key of Apache Kafka's that is known and does nothing here: why, and whether a node refuses to start with
+// it, which some of their values are spared.
+func Legacy(name string) (why string, refused, ok bool) {
+	l, ok := legacyOf(name)
+	return l.why, l.refused, ok
 }
 
 var legacies = slices.Concat(legacyRefused, legacyAbsent, legacyTuning)
@@ -70,6 +87,8 @@ var legacyRefused = []legacy{
 		why: "authentication is not there yet"},
 	{refused: true, names: words("create.topic.policy.class.name alter.config.policy.class.name client.quota.callback.class config.providers"), off: []string{""},
 		why: "Headrace cannot load Java classes, and must not run without the checks that they make"},
+	{refused: true, prefixes: words("authorizer. opa.authorizer. ranger.authorizer. strimzi.authorization. kafka.ldap.authorizer."),
+		why: "it configures an authorizer, which is not there, and a node must not run without what its file asks for"},
 	{refused: true, prefixes: words("config.providers."),
 		why: "Headrace cannot load Java classes"},
 	{refused: true, names: words("max.connections.per.ip.overrides cordoned.log.dirs"), off: []string{""},
@@ -137,16 +156,27 @@ var legacyAbsent = []legacy{
 }
 
 var legacyTuning = []legacy{
+	{names: words("num.network.threads queued.max.requests"), why: "each connection has goroutines of its own, bounded by queued.max.request.bytes; there are no network threads"},
+	{names: words("num.io.threads"), why: "Headrace has no request handler pool"},
+	{names: words("background.threads log.initial.task.delay.ms"), why: "background work is not a pool of threads"},
 	{names: slices.Concat(
-		words("num.network.threads num.io.threads background.threads queued.max.requests group.coordinator.threads group.coordinator.background.threads"),
-		words("group.coordinator.append.linger.ms group.coordinator.cached.buffer.max.bytes offsets.commit.timeout.ms offsets.load.buffer.size offsets.topic.compression.codec"),
-		words("delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests producer.purgatory.purge.interval.requests"),
-		words("log.initial.task.delay.ms log.dir.failure.timeout.ms producer.id.expiration.check.interval.ms log.flush.start.offset.checkpoint.interval.ms server.max.startup.time.ms"),
-		words("controller.performance.always.log.threshold.ms controller.performance.sample.period.ms"),
-		below("metadata.", "log.max.snapshot.interval.ms log.segment.bytes log.segment.ms max.idle.interval.ms max.retention.bytes max.retention.ms")),
-		why: "it tunes a part of Apache Kafka that Headrace builds otherwise"},
+		words("group.coordinator.threads group.coordinator.background.threads group.coordinator.append.linger.ms group.coordinator.cached.buffer.max.bytes"),
+		words("offsets.commit.timeout.ms offsets.load.buffer.size offsets.topic.compression.codec")),
+		why: "the group coordinator runs a goroutine for each busy partition of __consumer_offsets and batches by itself"},
+	{names: words("delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests producer.purgatory.purge.interval.requests"),
+		why: "there are no purgatories: who waits leaves at once"},
+	{names: words("log.flush.start.offset.checkpoint.interval.ms"), why: "the start offsets are written with log.flush.offset.checkpoint.interval.ms"},
+	{names: words("log.dir.failure.timeout.ms"), why: "a failed log dir is offline at once"},
+	{names: words("producer.id.expiration.check.interval.ms"), why: "producers are looked at with log.retention.check.interval.ms"},
+	{names: words("server.max.startup.time.ms"), why: "a start is not waited for: it fails or serves"},
+	{names: words("controller.performance.always.log.threshold.ms controller.performance.sample.period.ms"), why: "the controller does not log its timings"},
+	{names: below("metadata.", "log.max.snapshot.interval.ms log.segment.bytes log.segment.ms max.idle.interval.ms max.retention.bytes max.retention.ms"),
+		why: "the metadata log is cut by metadata.log.max.record.bytes.between.snapshots alone"},
 	{names: words("socket.connection.setup.timeout.max.ms socket.connection.setup.timeout.ms socket.listen.backlog.size socket.receive.buffer.bytes socket.send.buffer.bytes connection.failed.authentication.delay.ms"),
 		why: "sockets keep what the operating system gives them"},
 	{names: words("metric.reporters metrics.num.samples metrics.recording.level metrics.sample.window.ms kafka.metrics.polling.interval.secs kafka.metrics.reporters telemetry.max.bytes auto.include.jmx.reporter"),
 		why: "Headrace has metrics of its own"},
+	{prefixes: words("confluent. cruise.control.metrics. kafka.csv.metrics. kafka.graphite.metrics. kafka.ganglia.metrics."),
+		why: "it configures a Java plug-in, which Headrace cannot load"},
+	{prefixes: words("rsm.config. rlmm.config."), why: "tiered storage is not there yet"},
 }

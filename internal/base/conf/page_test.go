@@ -33,7 +33,7 @@ const pageHead = `# Configuration
 
 <!-- Made from internal/base/conf by go generate ./internal/base/conf. Do not edit. -->
 
-` + "`headrace server --config FILE`" + ` reads one file; its ending tells its form.
+` + "`headrace server --config FILE`" + ` reads one file, and over it the environment; either is enough. The file's ending tells its form.
 
 - ` + "`.properties`" + `: Apache Kafka's server.properties, in UTF-8. ` + "`${name}`" + ` stands for itself; nothing is replaced. Where a key comes
   twice, the last counts.
@@ -42,7 +42,33 @@ const pageHead = `# Configuration
 
 An unknown key stops the start with its file, line and the nearest known key. Further down, topic and broker keys can be changed
 while the node runs, with Kafka's ` + "`kafka-configs`" + ` or any admin client; of several settings the first of these counts: the topic's
-own, the broker's own, the default of all brokers, the file, the default here.
+own, the broker's own, the default of all brokers, the environment, the file, the default here.
+
+` + "`headrace config check --config FILE`" + ` tells everything that is wrong with a configuration, by line, and with the machine for it, and
+starts nothing. ` + "`headrace config explain KEY`" + ` tells what is below, the value in force and where it comes from; with ` + "`-b`" + `, of a
+running node.
+
+## Environment
+
+A variable ` + "`KAFKA_...`" + ` sets a node key, as in Apache Kafka's container image: capitals, ` + "`_`" + ` for a point, ` + "`__`" + ` for an underscore,
+` + "`___`" + ` for a dash (` + "`KAFKA_LOG_DIRS`" + ` sets log.dirs). What such a start should know:
+
+- ` + "`HEADRACE_CONFIG`" + ` names the file where ` + "`--config`" + ` does not. The image's ` + "`/mnt/shared/config`" + ` and ` + "`/etc/kafka/secrets`" + ` are not looked at.
+- ` + "`CLUSTER_ID`" + ` (or ` + "`KAFKA_CLUSTER_ID`" + `) is the id of a new cluster. Log dirs that belong to a cluster stay with it.
+- ` + "`KAFKA_ADVERTISED_LISTENERS`" + ` without any listeners listens on the same ports of every interface.
+- A variable that sets no known key is shown at the start and has no effect, since the environment is shared with other programs.
+  Keys that are refused in a file are refused here too, but for empty ones.
+- ` + "`KAFKA_HEAP_OPTS`, `KAFKA_OPTS`, `KAFKA_JMX_*`, `KAFKA_LOG4J_*`" + ` and the like have no effect. What Kubernetes and Docker set for a service
+  named kafka (` + "`KAFKA_PORT=tcp://...`, `KAFKA_SERVICE_HOST`" + `) is passed over.
+- Values are taken as they are, without the escapes of a properties file.
+- A start by the environment prints the line that testcontainers and others wait for (` + "`Transitioning from RECOVERY to RUNNING`" + `). The
+  variables of testcontainers' Kafka modules start a node unchanged.
+
+## Changes while the node runs
+
+SIGHUP (` + "`systemctl reload headrace`" + `) reads the file and the environment again. Cluster-wide keys take effect at once; each other key that
+has changed is named in the log as what needs a restart. A configuration with an error changes nothing and says so. A key that was
+set by an admin client goes on to win over the file; the log says that too.
 `
 
 func configurationPage() string {

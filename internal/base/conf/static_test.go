@@ -53,7 +53,7 @@ func TestKafkasOwnFileIsAccepted(t *testing.T) {
 	if len(n.Listeners) != 1 || n.Listeners[0].Address() != ":9092" || n.Advertised[0].Address() != "localhost:9092" || len(n.Controllers) != 1 {
 		t.Errorf("listeners %v, advertised %v, controllers %v", n.Listeners, n.Advertised, n.Controllers)
 	}
-	if len(s.Warnings()) != 8 || s.Warnings()[0] != "server.properties:10: num.network.threads has no effect: it tunes a part of Apache Kafka that Headrace builds otherwise" {
+	if len(s.Warnings()) != 8 || s.Warnings()[1] != "server.properties:11: num.io.threads has no effect: Headrace has no request handler pool" {
 		t.Errorf("warnings:\n%s", strings.Join(s.Warnings(), "\n"))
 	}
 }
@@ -146,6 +146,27 @@ func TestSecurityKeysAreRefused(t *testing.T) {
 		s := mustParse(t, "a.properties", "listeners="+protocol+"://:9092")
 		if _, err := NewNode(Layers{Static: s}); err == nil || !strings.Contains(err.Error(), "not there yet: only PLAINTEXT is") {
 			t.Errorf("listener of protocol %s: %v", protocol, err)
+		}
+	}
+}
+
+// A setting for one listener is as harmless as the same for all, and settings of Java plug-ins do nothing.
+func TestKeysOfListenersAndPluginsAreKnown(t *testing.T) {
+	for setting, want := range map[string]string{
+		"listener.name.external.num.network.threads=3": "listener.name.external.num.network.threads has no effect: each connection",
+		"confluent.support.metrics.enable=false":       "confluent.support.metrics.enable has no effect: it configures a Java plug-in",
+		"rsm.config.bucket=x":                          "rsm.config.bucket has no effect: tiered storage",
+		"listener.name.external.max.connections=5":     "listener.name.external.max.connections is refused: settings for one listener are not there yet; set max.connections for all",
+		"listener.name.external.ssl.keystore.type=PEM": "listener.name.external.ssl.keystore.type is refused: encryption",
+		"opa.authorizer.url=http://x":                  "opa.authorizer.url is refused: it configures an authorizer",
+	} {
+		s, err := Parse("a.properties", []byte(setting))
+		got := strings.Join(s.Warnings(), "\n")
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, "a.properties:1: "+want) {
+			t.Errorf("%s: %s", setting, got)
 		}
 	}
 }
