@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/internal/cli/offsets"
 )
 
 // membership is the part of a run that reads as a member of a group. Callbacks of the client write what mu guards; the rest
@@ -18,20 +20,20 @@ type membership struct {
 		sync.Mutex
 		joined   bool
 		changed  bool
-		assigned map[partition]bool
+		assigned map[offsets.Partition]bool
 	}
 }
 
 func (r *run) groupOptions() []kgo.Opt {
 	reset := kgo.NewOffset().AtStart()
-	switch r.o.from.kind {
-	case fromEnd:
+	switch r.o.place.from.Kind {
+	case offsets.FromEnd:
 		reset = kgo.NewOffset().AtEnd()
-	case atTime:
-		reset = kgo.NewOffset().AfterMilli(r.o.from.at.UnixMilli())
+	case offsets.AtTime:
+		reset = kgo.NewOffset().AfterMilli(r.o.place.from.Time.UnixMilli())
 	}
 	lost := func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { r.group.assign(gone, false) }
-	return []kgo.Opt{
+	opts := []kgo.Opt{
 		kgo.ConsumerGroup(r.o.group), kgo.ConsumeTopics(r.o.topics...), kgo.ConsumeResetOffset(reset),
 		kgo.AutoCommitMarks(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, added map[string][]int32) { r.group.assign(added, true) }),
@@ -42,6 +44,10 @@ func (r *run) groupOptions() []kgo.Opt {
 		}),
 		kgo.OnPartitionsLost(lost),
 	}
+	if r.o.regex {
+		opts = append(opts, kgo.ConsumeRegex())
+	}
+	return opts
 }
 
 func (m *membership) assign(parts map[string][]int32, mine bool) {
@@ -49,14 +55,14 @@ func (m *membership) assign(parts map[string][]int32, mine bool) {
 	defer m.mu.Unlock()
 	m.mu.joined, m.mu.changed = true, true
 	if m.mu.assigned == nil {
-		m.mu.assigned = map[partition]bool{}
+		m.mu.assigned = map[offsets.Partition]bool{}
 	}
 	for topic, numbers := range parts {
 		for _, n := range numbers {
 			if mine {
-				m.mu.assigned[partition{topic, n}] = true
+				m.mu.assigned[offsets.Partition{Topic: topic, Number: n}] = true
 			} else {
-				delete(m.mu.assigned, partition{topic, n})
+				delete(m.mu.assigned, offsets.Partition{Topic: topic, Number: n})
 			}
 		}
 	}
@@ -96,7 +102,7 @@ func (r *run) updateGroup(ctx context.Context) error {
 	}
 	for p := range assigned {
 		s := r.plan[p]
-		if c, ok := committed.Lookup(p.topic, p.number); ok && c.Err == nil && c.At >= 0 && s != nil && !s.read {
+		if c, ok := committed.Lookup(p.Topic, p.Number); ok && c.Err == nil && c.At >= 0 && s != nil && !s.read {
 			s.next = c.At // where the group stands counts more than --from
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/headrace/headrace/internal/cli/recordformat"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -111,8 +112,8 @@ func (o *produceOptions) client(cmd *cobra.Command, topic string) ([]kgo.Opt, er
 		return nil, term.Usage("--key-separator and --empty-as-null are for --format text")
 	}
 	var err error
-	if o.separator, err = unescape("--key-separator", o.separator); err != nil {
-		return nil, err
+	if o.separator, err = recordformat.Unescape(o.separator); err != nil {
+		return nil, term.Usage("--key-separator: %s", err)
 	}
 	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
 	codec, ok := codecs[o.codec]
@@ -153,7 +154,7 @@ func (o *produceOptions) record(line []byte) (*kgo.Record, error) {
 	r := &kgo.Record{Value: line}
 	if o.format == "json" {
 		var err error
-		if r, err = parseJSON(line); err != nil {
+		if r, err = recordformat.ParseJSON(line); err != nil {
 			return nil, err
 		}
 	} else if o.separator != "" {

@@ -8,10 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -120,6 +118,19 @@ func TestRangesOfOffsetsAndTimes(t *testing.T) {
 		"--from 8 --to 99":             "89",
 		"--from 6 --follow --to 9":     "678",
 		"--from -3 --follow -n 2":      "78",
+		"--from +3 -n 1":               "3",
+		"--offset 7":                   "789",
+		"--offset -2":                  "89",
+		"--offset +8":                  "89",
+		"--offset start":               "0123456789",
+		"--offset :3":                  "012",
+		"--offset 2:-5":                "234",
+		"--offset @3000:5500":          "234",
+		"--offset @3000:end":           "23456789",
+		"--offset @1970-01-01T00:00:03Z:1970-01-01T00:00:05.5Z": "234",
+		"--offset @1970-01-01:1970-01-02":                       "0123456789",
+		"--offset @-1h":                                         "",
+		"--read-committed=false":                                "0123456789",
 	} {
 		r := w.run("", "consume a "+line)
 		if got := strings.ReplaceAll(r.out, "\n", ""); r.code != term.ExitOK || got != want {
@@ -209,29 +220,43 @@ func TestRecordsThatCannotBeWrittenAreTold(t *testing.T) {
 	w.refused(term.ExitFailed, "x\n", "produce nowhere", "cannot write to topic nowhere: it does not exist (create it with headrace topic create nowhere)")
 }
 
-func FuzzParseJSONRecord(f *testing.F) {
-	f.Add([]byte(`{"key":"k","value":null,"timestamp":"2026-01-02T03:04:05.678Z","headers":[{"keyBase64":"/w==","value":"x"}]}`))
-	f.Add([]byte(`{"timestamp":1700000000000,"valueBase64":"AP4="}`))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		r, err := parseJSON(line)
-		if err != nil {
-			return
-		}
-		// What is printed is read back as the same record.
-		again, err := parseJSON(appendJSON(nil, r))
-		if err != nil {
-			if y := r.Timestamp.UTC().Year(); y < 0 || y > 9999 {
-				return // RFC 3339 has no such year
-			}
-			t.Fatalf("%s: %v", appendJSON(nil, r), err)
-		}
-		if !sameRecord(r, again) {
-			t.Fatalf("%s\n%s", appendJSON(nil, r), appendJSON(nil, again))
-		}
-	})
+func TestRecordsAreShownInAFormatOfTheUsersOwn(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	w.run(`{"key":"k","value":"{\"n\": 1}","timestamp":1000,"headers":[{"key":"h","value":"x"},{"key":"i","value":"y"}]}`+"\n"+`{"valueBase64":"/w==","timestamp":2000}`+"\n", "produce a --format json")
+	w.want("", `consume a -f %t/%p@%o·%k·%v{json}·%h{%k=%v;}·%d{rfc3339}\n`,
+		"a/0@0 k {\"n\":1} h=x;i=y; 1970-01-01T00:00:01.000Z\na/0@1  \"/w==\"  1970-01-01T00:00:02.000Z\n")
+	w.want("", `consume a --format %v{hex}|%V|%i|%]·`, "7b226e223a20317d|8|1|2 ff|1|2|2 ")
+	w.want("", "consume a -o yaml -n 1", "---\ntopic: a\npartition: 0\noffset: 0\ntimestamp: \"1970-01-01T00:00:01.000Z\"\nkey: k\nvalue: '{\"n\": 1}'\nheaders:\n  - key: h\n    value: x\n  - key: i\n    value: y\n")
+	if a, b := w.run("", "consume a -o json"), w.run("", "consume a --format json"); a.out != b.out || strings.Count(a.out, "\n") != 2 {
+		t.Errorf("-o json: %q, --format json: %q", a.out, b.out)
+	}
 }
 
-func sameRecord(a, b *kgo.Record) bool {
-	return string(appendJSON(nil, a)) == string(appendJSON(nil, b)) && (a.Value == nil) == (b.Value == nil) &&
-		a.Timestamp.Truncate(time.Millisecond).Equal(b.Timestamp.Truncate(time.Millisecond))
+func TestAFilterChoosesRecordsAndTellsWhatItCouldNotJudge(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "a"))
+	w.run("{\"price\": 5}\n{\"price\": 50}\nno json\n{}\n{\"price\": 500}\n", "produce a")
+	r := w.run("", "consume a --print offset --filter json.price>10")
+	if r.code != term.ExitOK || r.out != "1\n4\n" || !strings.Contains(r.err, "--filter failed on 2 records, not printed; the first: record 2 of partition 0 of a: the value is not JSON") || strings.Count(r.err, "\n") != 1 {
+		t.Errorf("%+v", r)
+	}
+	w.want("", "consume a --print offset --filter value.startsWith('no') -n 1", "2\n")
+	w.want("", "consume a --print offset --filter offset>=3&&partition==0", "3\n4\n")
+	w.refused(term.ExitUsage, "", "consume a --filter json.price>>1", "--filter: column 12: Syntax error")
+	w.refused(term.ExitUsage, "", "consume a --filter prize>1", "--filter: column 1: undeclared reference to 'prize'")
+}
+
+func TestTopicsByRegularExpression(t *testing.T) {
+	w := newWorld(t, kfake.SeedTopics(1, "orders-eu", "orders-us", "other"))
+	for _, topic := range []string{"orders-eu", "orders-us", "other"} {
+		w.run(topic+"\n", "produce "+topic)
+	}
+	r := w.run("", "consume -r ^orders- ^nothing$")
+	if lines := strings.Fields(r.out); r.code != term.ExitOK || len(lines) != 2 || !strings.Contains(r.out, "orders-eu\n") || !strings.Contains(r.out, "orders-us\n") {
+		t.Errorf("%+v", r)
+	}
+	w.refused(term.ExitFailed, "", "consume -r ^x", "no topic is found by ^x (headrace topic list shows")
+	w.refused(term.ExitUsage, "", "consume -r (", "--regex: error parsing regexp")
+	if r := w.run("", "consume -r ^orders- --group g"); len(strings.Fields(r.out)) != 2 || r.code != term.ExitOK {
+		t.Errorf("group: %+v", r)
+	}
 }

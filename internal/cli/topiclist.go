@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/cli/offsets"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -110,7 +111,7 @@ func describe(ctx context.Context, client *kgo.Client, names []string) ([]topicJ
 			return nil, topicError("describe", name, cmpError(d.Err, kerr.UnknownTopicOrPartition), "")
 		}
 	}
-	at, err := listBounds(ctx, client, partitionsOf(details))
+	at, err := offsets.ListBounds(ctx, client, offsets.Of(details), offsets.ReadCommitted)
 	if err != nil {
 		return nil, err
 	}
@@ -138,10 +139,10 @@ func cmpError(err, otherwise error) error {
 	return otherwise
 }
 
-func detail(p kadm.PartitionDetail, at bounds) partitionJSON {
-	b := at[partition{p.Topic, p.Partition}]
-	d := partitionJSON{Partition: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, Start: b.start, End: b.end}
-	if err := errors.Join(p.Err, b.err); err != nil {
+func detail(p kadm.PartitionDetail, at offsets.Bounds) partitionJSON {
+	b := at[offsets.Partition{Topic: p.Topic, Number: p.Partition}]
+	d := partitionJSON{Partition: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, Start: b.Start, End: b.End}
+	if err := errors.Join(p.Err, b.Err); err != nil {
 		d.Error = target.Explain(err, "").Error()
 		d.Start, d.End = -1, -1
 	}

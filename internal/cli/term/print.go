@@ -53,7 +53,7 @@ func (e Env) Print(form Form, value any, forPeople func(io.Writer) error) error 
 	case FormJSON:
 		return WriteJSON(e.Stdout, value)
 	case FormYAML:
-		return writeYAML(e.Stdout, value)
+		return WriteYAML(e.Stdout, value)
 	}
 	return forPeople(e.Stdout)
 }
@@ -114,8 +114,8 @@ func WriteJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// writeYAML writes v as YAML with the names and the order that its JSON has, so that one set of tags serves both.
-func writeYAML(w io.Writer, v any) error {
+// WriteYAML writes v as YAML with the names and the order that its JSON has, so that one set of tags serves both.
+func WriteYAML(w io.Writer, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return err

@@ -1,11 +1,11 @@
-package cli
+package recordformat
 
 import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +22,8 @@ import (
 //
 // A key, value or header that is null is null; one that is not UTF-8 text stands under keyBase64 or valueBase64 instead.
 
-// appendJSON adds the line of r without its end.
-func appendJSON(dst []byte, r *kgo.Record) []byte {
+// AppendJSON adds the line of r without its end.
+func AppendJSON(dst []byte, r *kgo.Record) []byte {
 	dst = append(dst, `{"topic":`...)
 	dst = appendString(dst, r.Topic)
 	dst = fmt.Appendf(dst, `,"partition":%d,"offset":%d,"timestamp":"%s",`, r.Partition, r.Offset, timestamp(r))
@@ -42,6 +42,14 @@ func appendJSON(dst []byte, r *kgo.Record) []byte {
 		dst = append(dst, '}')
 	}
 	return append(dst, "]}"...)
+}
+
+// WriteYAML writes r as one document of YAML with the names that its JSON has.
+func WriteYAML(w io.Writer, r *kgo.Record) error {
+	if _, err := io.WriteString(w, "---\n"); err != nil {
+		return err
+	}
+	return term.WriteYAML(w, json.RawMessage(AppendJSON(nil, r)))
 }
 
 func appendField(dst []byte, name string, v []byte) []byte {
@@ -87,8 +95,8 @@ type headerLine struct {
 	ValueBase64 []byte  `json:"valueBase64"`
 }
 
-// parseJSON reads one line of JSON as a record.
-func parseJSON(line []byte) (*kgo.Record, error) {
+// ParseJSON reads one line of JSON as a record.
+func ParseJSON(line []byte) (*kgo.Record, error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	var l recordLine
@@ -103,7 +111,7 @@ func parseJSON(line []byte) (*kgo.Record, error) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(either(h.Key, h.KeyBase64)), Value: either(h.Value, h.ValueBase64)})
 	}
 	if len(l.Timestamp) > 0 && string(l.Timestamp) != "null" {
-		at, err := parseTime(strings.Trim(string(l.Timestamp), `"`))
+		at, err := parseTimestamp(strings.Trim(string(l.Timestamp), `"`))
 		if err != nil {
 			return nil, fmt.Errorf("timestamp: %w", err)
 		}
@@ -119,8 +127,8 @@ func either(text *string, binary []byte) []byte {
 	return binary
 }
 
-// parseTime reads a time as RFC 3339 or as milliseconds since 1970.
-func parseTime(text string) (time.Time, error) {
+// parseTimestamp reads a time as RFC 3339 or as milliseconds since 1970.
+func parseTimestamp(text string) (time.Time, error) {
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return time.UnixMilli(ms), nil
 	}
@@ -129,60 +137,4 @@ func parseTime(text string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%q is neither RFC 3339, such as 2026-01-02T03:04:05Z, nor milliseconds since 1970", text)
 	}
 	return at, nil
-}
-
-// textFields are what a line of text can show of a record, in the order of "all".
-var textFields = []string{"topic", "partition", "offset", "timestamp", "key", "headers", "value"}
-
-func parseFields(list string) ([]string, error) {
-	if list == "all" {
-		return textFields, nil
-	}
-	fields := strings.Split(list, ",")
-	for _, f := range fields {
-		if !slices.Contains(textFields, f) {
-			return nil, term.Usage("--print: %q is none of %s, all", f, strings.Join(textFields, ", "))
-		}
-	}
-	return fields, nil
-}
-
-// appendText adds the chosen fields of r, without the end of the line. Null is shown as nothing.
-func appendText(dst []byte, r *kgo.Record, fields []string, separator string) []byte {
-	for i, f := range fields {
-		if i > 0 {
-			dst = append(dst, separator...)
-		}
-		switch f {
-		case "topic":
-			dst = append(dst, r.Topic...)
-		case "partition":
-			dst = strconv.AppendInt(dst, int64(r.Partition), 10)
-		case "offset":
-			dst = strconv.AppendInt(dst, r.Offset, 10)
-		case "timestamp":
-			dst = append(dst, timestamp(r)...)
-		case "key":
-			dst = append(dst, r.Key...)
-		case "headers":
-			for j, h := range r.Headers {
-				if j > 0 {
-					dst = append(dst, ',')
-				}
-				dst = append(append(append(dst, h.Key...), '='), h.Value...)
-			}
-		case "value":
-			dst = append(dst, r.Value...)
-		}
-	}
-	return dst
-}
-
-// unescape reads the escapes of a separator, such as \t, which a shell hands on as two characters.
-func unescape(flag, text string) (string, error) {
-	out, err := strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`)
-	if err != nil {
-		return "", term.Usage("%s: %q has an escape that is not known: \\t, \\n, \\\\ and \\xNN are", flag, text)
-	}
-	return out, nil
 }
