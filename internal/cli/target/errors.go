@@ -29,9 +29,9 @@ func (e *UnreachableError) ExitCode() int { return term.ExitUnreachable }
 
 func (e *UnreachableError) Error() string {
 	if !e.seed {
-		return fmt.Sprintf("the cluster says that a node is at %s, and that cannot be reached: %s; set advertised.listeners of the node to an address that works from here", e.address, reason(e.cause))
+		return fmt.Sprintf("the cluster says that a node is at %s, and that cannot be reached: %s; set advertised.listeners of the node to an address that works from here", e.address, Reason(e.cause))
 	}
-	return fmt.Sprintf("cannot reach a node at %s: %s; start one with \"headrace dev\", or name another with --bootstrap HOST:PORT or %s", e.address, reason(e.cause), bootstrapEnv)
+	return fmt.Sprintf("cannot reach a node at %s: %s; start one with \"headrace dev\", or name another with --bootstrap HOST:PORT or %s", e.address, Reason(e.cause), bootstrapEnv)
 }
 
 // refusal says why the first question to the cluster got no answer.
@@ -55,8 +55,8 @@ func (c Cluster) refusal(err error) error {
 	return &UnreachableError{address: strings.Join(seeds, ","), seed: true, cause: err}
 }
 
-// reason is the root of a connection's failure in few words.
-func reason(err error) string {
+// Reason is the root of a connection's failure in few words.
+func Reason(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {

@@ -74,9 +74,8 @@ func (t *Target) Cluster() (Cluster, error) {
 	return clusterOf(values)
 }
 
-// Connect makes a client and asks for a sign of life, so that a wrong address is told at once and not after a minute of
-// retries. The caller closes the client.
-func (t *Target) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+// Client makes a client that has not connected yet. The caller closes it.
+func (t *Target) Client(opts ...kgo.Opt) (*kgo.Client, error) {
 	cluster, err := t.Cluster()
 	if err != nil {
 		return nil, err
@@ -89,12 +88,26 @@ func (t *Target) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, err
 	if err != nil {
 		return nil, term.Usage("%s", err)
 	}
+	return client, nil
+}
+
+// Connect makes a client and asks for a sign of life, so that a wrong address is told at once and not after a minute of
+// retries. The caller closes the client.
+func (t *Target) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+	client, err := t.Client(opts...)
+	if err != nil {
+		return nil, err
+	}
 	soon, cancel := context.WithTimeout(ctx, AnswerTimeout)
 	defer cancel()
 	if err := client.Ping(soon); err != nil {
 		client.Close()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		cluster, bad := t.Cluster()
+		if bad != nil {
+			return nil, bad
 		}
 		return nil, cluster.refusal(err)
 	}
