@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// The table in the README stands between these marks.
+const (
+	tableBegins = "<!-- table: bench/run --record writes what follows -->"
+	tableEnds   = "<!-- end of table -->"
+)
+
+// recordTable replaces the table in file with that of r.
+func recordTable(file string, r report) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	replaced, err := replaceTable(string(text), markdown(r))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, []byte(replaced), 0o644)
+}
+
+func replaceTable(text, table string) (string, error) {
+	before, rest, ok := strings.Cut(text, tableBegins)
+	_, after, ok2 := strings.Cut(rest, tableEnds)
+	if !ok || !ok2 {
+		return "", fmt.Errorf("no marks %q and %q", tableBegins, tableEnds)
+	}
+	return before + tableBegins + "\n\n" + table + "\n" + tableEnds + after, nil
+}
+
+func markdown(r report) string {
+	var b strings.Builder
+	m := r.Machine
+	fmt.Fprintf(&b, "Measured %s: commit %s against Apache Kafka %s on %s.\n", r.Began.Format("2006-01-02"), r.Commit, r.Kafka, r.Java)
+	fmt.Fprintf(&b, "Machine: %d × %s, %.0f GB memory, %s, Linux %s. Clients and broker share it.\n", m.Processors, m.Processor, float64(m.Memory)/(1<<30), m.FileSystem, m.Kernel)
+	fmt.Fprintf(&b, "Flush: headrace flushes before it acknowledges (its default); Apache Kafka does not flush (its default), but where a row says so.\n")
+	fmt.Fprintf(&b, "%d pairs in %.0f minutes%s; figures are medians with the smallest and the largest.\n\n", r.Pairs, r.Took/60, shortNote(r.Size))
+	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	line(heads)
+	line([]string{"---", "---", "---", "---", "---", "---"})
+	for _, o := range r.Rows {
+		line(o.cells())
+	}
+	return b.String()
+}
+
+func shortNote(s size) string {
+	if s.Short {
+		return " (short form: no basis for a judgement)"
+	}
+	return ""
+}

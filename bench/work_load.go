@@ -1,0 +1,130 @@
+package main
+
+import (
+	"time"
+
+	"github.com/headrace/headrace/bench/proc"
+	"github.com/headrace/headrace/bench/tool"
+)
+
+func idle(s *stage) (figures, error) {
+	if err := s.wait(settle); err != nil {
+		return nil, err
+	}
+	m, err := proc.MemoryOf(s.server.PID())
+	if err != nil {
+		return nil, err
+	}
+	return figures{"idle-memory": megabytes(m.Resident), "idle-memory-private": megabytes(m.Private)}, nil
+}
+
+func throughput(s *stage) (figures, error) {
+	const topic = "load"
+	f := figures{}
+	if err := s.topic(topic, 6, nil); err != nil {
+		return nil, err
+	}
+	watch := proc.Watch(s.server.PID())
+	err := s.produce(topic, f)
+	memory, memoryErr := watch.Stop()
+	if err != nil {
+		return nil, err
+	}
+	if memoryErr != nil {
+		return nil, memoryErr
+	}
+	f["produce-memory"], f["produce-memory-private"] = megabytes(memory.Resident), megabytes(memory.Private)
+	return f, s.consume(topic, f)
+}
+
+func (s *stage) produce(topic string, f figures) error {
+	load := tool.ProduceLoad{Topic: topic, Records: s.size.ProduceWarmup, RecordSize: recordSize}
+	if _, err := s.tools.Produce(s.ctx, s.server.Address, load); err != nil {
+		return err
+	}
+	load.Records = s.size.Produce
+	load.Warmup = load.Records / 20 // of the client
+	var p tool.Produced
+	cpu, err := s.cpu(func() (err error) {
+		p, err = s.tools.Produce(s.ctx, s.server.Address, load)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f["produce"], f["produce-p99"], f["produce-p50"] = p.Rate, p.P99, p.P50
+	f["produce-cpu"] = cpu.Seconds() / gigabytes(load.Records)
+	return nil
+}
+
+func (s *stage) consume(topic string, f figures) error {
+	var c tool.Consumed
+	cpu, err := s.cpu(func() (err error) {
+		c, err = s.tools.Consume(s.ctx, s.server.Address, topic, s.size.Produce+s.size.ProduceWarmup)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f["consume-cpu"] = cpu.Seconds() / gigabytes(c.Records)
+	f["consume"] = c.Bytes / 1e6 / c.Fetch.Seconds()
+	return nil
+}
+
+func gigabytes(records int) float64 { return float64(records) * recordSize / 1e9 }
+
+func flushed(s *stage) (figures, error) {
+	const topic = "flushed"
+	each := "1"
+	if err := s.topic(topic, 6, map[string]*string{"flush.messages": &each}); err != nil {
+		return nil, err
+	}
+	p, err := s.tools.Produce(s.ctx, s.server.Address, tool.ProduceLoad{
+		Topic: topic, Records: s.size.Flushed, RecordSize: recordSize, Warmup: s.size.Flushed / 6,
+	})
+	return figures{"produce-flushed": p.Rate, "produce-flushed-p99": p.P99}, err
+}
+
+func latency(s *stage) (figures, error) {
+	const topic, rate = "latency", 20_000
+	if err := s.topic(topic, 6, nil); err != nil {
+		return nil, err
+	}
+	p, err := s.tools.Produce(s.ctx, s.server.Address, tool.ProduceLoad{
+		Topic: topic, RecordSize: recordSize, Rate: rate, Properties: []string{"linger.ms=0"},
+		Records: int((s.size.LatencyWarmup + s.size.Latency).Seconds() * rate),
+		Warmup:  int(s.size.LatencyWarmup.Seconds() * rate),
+	})
+	if err != nil {
+		return nil, err
+	}
+	own, err := s.tools.Bench(s.ctx, s.server.Address, "produce", "--topic", topic, "--rate", "20000", "--record-size", "1024",
+		"--linger", "0s", "--warmup", "2s", "--duration", s.size.Latency.String())
+	return figures{
+		"latency-p99": p.P99, "latency-p999": p.P999, "latency-p50": p.P50, "latency-rate": p.Rate,
+		"latency-own-p99": own.Latency.P99, "latency-own-p999": own.Latency.P999, "latency-own-p50": own.Latency.P50,
+		"latency-own-rate": own.RecordsPerSecond,
+	}, err
+}
+
+func endToEnd(s *stage) (figures, error) {
+	const topic = "end-to-end"
+	if err := s.topic(topic, 1, nil); err != nil {
+		return nil, err
+	}
+	if _, err := s.tools.Latency(s.ctx, s.server.Address, topic, s.size.EndToEnd/5, 100); err != nil {
+		return nil, err
+	}
+	e, err := s.tools.Latency(s.ctx, s.server.Address, topic, s.size.EndToEnd, 100)
+	return figures{"e2e-mean": e.Mean, "e2e-p99": e.P99, "e2e-p50": e.P50, "e2e-p999": e.P999}, err
+}
+
+func many(s *stage) (figures, error) {
+	const topic = "many"
+	if err := s.topic(topic, int32(s.size.ManyPartitions), nil); err != nil {
+		return nil, err
+	}
+	own, err := s.tools.Bench(s.ctx, s.server.Address, "produce", "--topic", topic, "--rate", "0", "--record-size", "100",
+		"--keys", "100000", "--producers", "50", "--warmup", (5 * time.Second).String(), "--duration", s.size.Many.String())
+	return figures{"many": own.RecordsPerSecond, "many-p99": own.Latency.P99}, err
+}
