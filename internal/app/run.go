@@ -18,6 +18,8 @@ func Main(ctx context.Context, args []string, env Env) int {
 		Dev:    env.dev,
 		Server: env.server,
 		Adopt:  env.adopt,
+
+		Configuration: configSource{env},
 	})
 }
 

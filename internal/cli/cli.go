@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/headrace/headrace/internal/cli/nodeconf"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -17,6 +18,9 @@ type Roles struct {
 	Dev    func(ctx context.Context, o DevOptions) error
 	Server func(ctx context.Context, o ServerOptions) error
 	Adopt  func(ctx context.Context, o AdoptOptions) error
+
+	// Configuration is what headrace config looks at before a node starts.
+	Configuration nodeconf.Source
 }
 
 // Run executes one command line, without the program's name, and returns the exit code.
@@ -48,7 +52,7 @@ func (c *command) root() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return term.Usage("%s", err) })
-	root.AddCommand(c.dev(), c.server(), c.adopt(), c.topic(), c.produce(), c.consume(), c.version())
+	root.AddCommand(c.dev(), c.server(), c.adopt(), c.topic(), c.produce(), c.consume(), c.config(), c.version())
 	for _, cmd := range root.Commands() {
 		term.ComplainInUsage(cmd)
 	}
