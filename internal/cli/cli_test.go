@@ -21,6 +21,7 @@ type world struct {
 	t    *testing.T
 	at   string
 	dial func(context.Context, string, string) (net.Conn, error)
+	env  map[string]string
 }
 
 type result struct {
@@ -59,7 +60,7 @@ func (w *world) getenv(name string) string {
 	if name == "HEADRACE_BOOTSTRAP" && w.at != "" {
 		return w.at
 	}
-	return ""
+	return w.env[name]
 }
 
 // want runs a command line that must succeed and print exactly out.

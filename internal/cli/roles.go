@@ -128,29 +128,48 @@ func start[O any](ctx context.Context, role func(context.Context, O) error, o O)
 }
 
 func (c *command) version() *cobra.Command {
-	return &cobra.Command{
+	var form *term.Form
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(c.env.Stdout, versionText())
-			return err
+			v := thisVersion()
+			return c.env.Print(*form, v, term.Lines("%s\n", v))
 		},
 	}
+	form = term.OutputFlag(cmd)
+	return cmd
 }
 
-// versionText tells the version that the module was built as, and the commit where it is known.
-func versionText() string {
-	version, commit := "unknown", ""
+// version is what the module was built as, and the commit where it is known.
+type version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+func thisVersion() version {
+	v := version{Version: "unknown", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
-			version = info.Main.Version
+			v.Version = info.Main.Version
 		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				commit = " commit " + s.Value[:12]
+				v.Commit = s.Value[:12]
 			}
 		}
 	}
-	return fmt.Sprintf("headrace %s%s %s %s/%s", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return v
+}
+
+func (v version) String() string {
+	commit := ""
+	if v.Commit != "" {
+		commit = " commit " + v.Commit
+	}
+	return fmt.Sprintf("headrace %s%s %s %s/%s", v.Version, commit, v.Go, v.OS, v.Arch)
 }

@@ -23,6 +23,7 @@ func (c *command) topic() *cobra.Command {
 }
 
 func (c *command) topicCreate() *cobra.Command {
+	var form *term.Form
 	var partitions int32
 	var replication int16
 	var settings []string
@@ -44,19 +45,20 @@ func (c *command) topicCreate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return eachTopic(topics, func(topic string) error {
+				return c.eachTopic(*form, topics, func(topic string) (string, error) {
 					r := done[topic]
-					if errors.Is(r.Err, kerr.TopicAlreadyExists) && ifMissing {
-						return nil
+					switch {
+					case errors.Is(r.Err, kerr.TopicAlreadyExists) && ifMissing:
+						return "", nil
+					case r.Err != nil:
+						return "", topicError("create", topic, r.Err, r.ErrMessage)
 					}
-					if r.Err != nil {
-						return topicError("create", topic, r.Err, r.ErrMessage)
-					}
-					return c.env.Say("created topic %s\n", topic)
+					return "created", nil
 				})
 			})
 		},
 	}
+	form = term.OutputFlag(cmd)
 	f := cmd.Flags()
 	f.Int32Var(&partitions, "partitions", -1, "partitions (default: the cluster's)")
 	f.Int16Var(&replication, "replication-factor", -1, "replicas of each partition (default: the cluster's)")
@@ -66,39 +68,42 @@ func (c *command) topicCreate() *cobra.Command {
 }
 
 func (c *command) topicDelete() *cobra.Command {
+	var form *term.Form
 	var ifThere bool
 	cmd := &cobra.Command{
 		Use: "delete TOPIC...", Short: "Delete topics with all their records",
-		Args: term.AtLeastOne("TOPIC"),
+		Args: term.AtLeastOne("TOPIC"), ValidArgsFunction: c.completeTopics,
 		RunE: func(cmd *cobra.Command, topics []string) error {
 			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
 				done, err := a.DeleteTopics(ctx, topics...)
 				if err != nil {
 					return err
 				}
-				return eachTopic(topics, func(topic string) error {
+				return c.eachTopic(*form, topics, func(topic string) (string, error) {
 					r := done[topic]
-					if errors.Is(r.Err, kerr.UnknownTopicOrPartition) && ifThere {
-						return nil
+					switch {
+					case errors.Is(r.Err, kerr.UnknownTopicOrPartition) && ifThere:
+						return "", nil
+					case r.Err != nil:
+						return "", topicError("delete", topic, r.Err, r.ErrMessage)
 					}
-					if r.Err != nil {
-						return topicError("delete", topic, r.Err, r.ErrMessage)
-					}
-					return c.env.Say("deleted topic %s\n", topic)
+					return "deleted", nil
 				})
 			})
 		},
 	}
+	form = term.OutputFlag(cmd)
 	cmd.Flags().BoolVar(&ifThere, "if-exists", false, "do nothing about topics that do not exist")
 	return cmd
 }
 
 func (c *command) topicAlter() *cobra.Command {
+	var form *term.Form
 	var partitions int
 	var settings, removed []string
 	cmd := &cobra.Command{
 		Use: "alter TOPIC", Short: "Change the keys of a topic, or add partitions",
-		Args:    term.One("TOPIC"),
+		Args: term.One("TOPIC"), ValidArgsFunction: c.completeTopics,
 		Example: "  headrace topic alter orders --config retention.ms=3600000 --delete-config segment.ms --partitions 12",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changes, err := parseChanges(settings, removed)
@@ -109,10 +114,14 @@ func (c *command) topicAlter() *cobra.Command {
 				return term.Usage("topic alter: nothing to change: give --config, --delete-config or --partitions")
 			}
 			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
-				return c.alter(ctx, a, args[0], changes, partitions)
+				if err := alterTopic(ctx, a, args[0], changes, partitions); err != nil {
+					return err
+				}
+				return c.told(*form, []outcome{{args[0], "altered"}}, "topic")
 			})
 		},
 	}
+	form = term.OutputFlag(cmd)
 	f := cmd.Flags()
 	f.IntVar(&partitions, "partitions", 0, "number of partitions that the topic shall have; it cannot shrink, and keys may go to other partitions")
 	f.StringArrayVar(&settings, "config", nil, "topic key as key=value, may be repeated")
@@ -120,7 +129,7 @@ func (c *command) topicAlter() *cobra.Command {
 	return cmd
 }
 
-func (c *command) alter(ctx context.Context, a *kadm.Client, topic string, changes []kadm.AlterConfig, partitions int) error {
+func alterTopic(ctx context.Context, a *kadm.Client, topic string, changes []kadm.AlterConfig, partitions int) error {
 	if len(changes) > 0 {
 		done, err := a.AlterTopicConfigs(ctx, changes, topic)
 		if err != nil {
@@ -141,18 +150,24 @@ func (c *command) alter(ctx context.Context, a *kadm.Client, topic string, chang
 			return topicError("add partitions to", topic, err, r.ErrMessage)
 		}
 	}
-	return c.env.Say("altered topic %s\n", topic)
+	return nil
 }
 
-// eachTopic goes through all topics although some fail, so that the answer tells of each.
-func eachTopic(topics []string, f func(topic string) error) error {
+// eachTopic goes through all topics although some fail, so that the answer tells of each; f tells what was done to one, or "" where
+// nothing was to do.
+func (c *command) eachTopic(form term.Form, topics []string, f func(topic string) (string, error)) error {
+	done := []outcome{}
 	var failed []error
 	for _, t := range topics {
-		if err := f(t); err != nil {
+		result, err := f(t)
+		switch {
+		case err != nil:
 			failed = append(failed, err)
+		case result != "":
+			done = append(done, outcome{t, result})
 		}
 	}
-	return errors.Join(failed...)
+	return errors.Join(append([]error{c.told(form, done, "topic")}, failed...)...)
 }
 
 // topicError says what could not be done to a topic. An unknown key gets the nearest that Headrace knows.

@@ -81,11 +81,17 @@ func (t TLS) dialer(dial dialer) (dialer, error) {
 		secured := tls.Client(conn, config)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			conn.Close()
-			return nil, fmt.Errorf("TLS: %w", err)
+			return nil, &handshakeError{err}
 		}
 		return secured, nil
 	}, nil
 }
+
+// handshakeError is a connection that could not be encrypted.
+type handshakeError struct{ cause error }
+
+func (e *handshakeError) Error() string { return "TLS: " + e.cause.Error() }
+func (e *handshakeError) Unwrap() error { return e.cause }
 
 func (t TLS) config() (*tls.Config, error) {
 	config := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.Insecure, MinVersion: tls.VersionTLS12}

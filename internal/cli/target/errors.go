@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -37,16 +38,17 @@ func (e *UnreachableError) Error() string {
 // refusal says why the first question to the cluster got no answer.
 func (c Cluster) refusal(err error) error {
 	var invalid *tls.CertificateVerificationError
-	var notTLS tls.RecordHeaderError
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return &ProtocolError{fmt.Sprintf("%s refuses the login of user %q by %s: check --user and --password", c.Bootstrap, c.SASL.User, c.SASL.Mechanism), err}
+		return Refused(err, "%s refuses the login of user %q by %s: check --user and --password", c.Bootstrap, c.SASL.User, c.SASL.Mechanism)
+	case errors.As(err, new(*handshakeError)) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.As(err, new(tls.RecordHeaderError))):
+		return Refused(err, "%s does not speak TLS: leave --tls out, or name a TLS listener", c.Bootstrap)
+	case c.SASL.Mechanism != "" && errors.Is(err, io.EOF):
+		return Refused(err, "%s ends the connection at the login of user %q by %s: check --user, --password and --sasl", c.Bootstrap, c.SASL.User, c.SASL.Mechanism)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return &ProtocolError{fmt.Sprintf("%s does not take logins by %s: try another --sasl", c.Bootstrap, c.SASL.Mechanism), err}
+		return Refused(err, "%s does not take logins by %s: try another --sasl", c.Bootstrap, c.SASL.Mechanism)
 	case errors.As(err, &invalid), errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)):
-		return &ProtocolError{fmt.Sprintf("the certificate of %s is not trusted: %s; name its authority with --tls-ca, or its name with --tls-server-name", c.Bootstrap, err), err}
-	case errors.As(err, &notTLS):
-		return &ProtocolError{fmt.Sprintf("%s does not speak TLS: leave --tls out, or name a TLS listener", c.Bootstrap), err}
+		return Refused(err, "the certificate of %s is not trusted: %s; name its authority with --tls-ca, or its name with --tls-server-name", c.Bootstrap, err)
 	}
 	seeds, bad := c.seeds()
 	if bad != nil {
@@ -102,7 +104,7 @@ func Explain(err error, message string) error {
 	case message != "":
 		return &ProtocolError{message, err}
 	case errors.As(err, &k):
-		return &ProtocolError{fmt.Sprintf("%s (%s)", strings.TrimSuffix(k.Description, "."), k.Message), err}
+		return Refused(err, "%s (%s)", strings.TrimSuffix(k.Description, "."), k.Message)
 	}
 	return err
 }

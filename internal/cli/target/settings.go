@@ -16,7 +16,10 @@ type setting struct {
 	standard          string // when nobody says anything
 }
 
-const bootstrapEnv = "HEADRACE_BOOTSTRAP"
+const (
+	bootstrapEnv = "HEADRACE_BOOTSTRAP"
+	contextEnv   = "HEADRACE_CONTEXT"
+)
 
 var settings = []setting{
 	{name: "bootstrap", letter: "b", env: bootstrapEnv, standard: DefaultBootstrap, doc: "addresses of nodes to ask first, host:port separated by commas"},
@@ -46,9 +49,21 @@ type Value struct {
 	Source string `json:"source"`
 }
 
-// resolve finds the value of every setting: by flag, environment, context, default, the first that is there.
-func (t *Target) resolve() ([]Value, error) {
-	var values []Value
+// Shown is the value as it may be printed.
+func (v Value) Shown() string {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == v.Name })
+	if settings[i].secret && v.Value != "" {
+		return "********"
+	}
+	return v.Value
+}
+
+// Resolve finds the value of every setting: by flag, environment, context, default, the first that is there. context is the name of
+// the one that counts, or empty.
+//
+// An address by flag or environment sets the current context aside, so that its password never goes to a place that the context
+// does not name. A context that is named by --context or HEADRACE_CONTEXT counts nevertheless.
+func (t *Target) Resolve() (values []Value, context string, err error) {
 	for _, s := range settings {
 		v := Value{Name: s.name, Value: s.standard, Source: "default"}
 		if text := t.env.Getenv(s.env); text != "" {
@@ -59,7 +74,33 @@ func (t *Target) resolve() ([]Value, error) {
 		}
 		values = append(values, v)
 	}
-	return values, nil
+	context = t.context
+	if context == "" {
+		context = t.env.Getenv(contextEnv)
+	}
+	if context == "" && values[0].Source != "default" {
+		return values, "", nil
+	}
+	contexts, err := t.LoadContexts()
+	if err != nil {
+		return nil, "", err
+	}
+	if context == "" {
+		context = contexts.Current
+	}
+	if context == "" {
+		return values, "", nil
+	}
+	named, err := contexts.Get(context)
+	if err != nil {
+		return nil, "", err
+	}
+	for i, v := range values {
+		if text := named[v.Name]; text != "" && v.Source == "default" {
+			values[i].Value, values[i].Source = text, "context "+context
+		}
+	}
+	return values, context, nil
 }
 
 // clusterOf makes a cluster of values, and refuses those that contradict each other.

@@ -31,9 +31,10 @@ const (
 
 // Target is the cluster that one command line means.
 type Target struct {
-	env   term.Env
-	flags map[string]*string // by the name of a setting
-	fixed *Cluster           // of a command that has flags of its own for where the cluster is
+	env     term.Env
+	flags   map[string]*string // by the name of a setting
+	context string             // the flag
+	fixed   *Cluster           // of a command that has flags of its own for where the cluster is
 }
 
 // New makes the target of one command line.
@@ -44,6 +45,7 @@ func New(env term.Env) *Target {
 // Flags adds the flags that say which cluster to a command and to those below it.
 func (t *Target) Flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
+	f.StringVar(&t.context, "context", "", "cluster by name, see headrace context; environment "+contextEnv)
 	for _, s := range settings {
 		value := t.flags[s.name]
 		if value == nil {
@@ -67,7 +69,7 @@ func (t *Target) Cluster() (Cluster, error) {
 	if t.fixed != nil {
 		return *t.fixed, nil
 	}
-	values, err := t.resolve()
+	values, _, err := t.Resolve()
 	if err != nil {
 		return Cluster{}, err
 	}
