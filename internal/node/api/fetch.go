@@ -109,6 +109,7 @@ func (f *fetching) read(w want, left int, first bool) fetchResult {
 		MaxBytes: min(w.maxBytes, left), MinOne: first,
 	})
 	if err != nil {
+		part.Denied()
 		f.fail(&r, tp, err)
 		return r
 	}
@@ -203,6 +204,11 @@ func (f *fetching) await(ctx context.Context) bool {
 
 // respond makes the answer, and begins or goes on with the session.
 func (f *fetching) respond(byID bool, now time.Time) Response {
+	for i := range f.results {
+		if r := &f.results[i]; r.part != nil {
+			r.part.Served(r.plan.Bytes)
+		}
+	}
 	session := noSession
 	switch {
 	case f.ctx.session != nil:

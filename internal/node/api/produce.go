@@ -121,11 +121,12 @@ func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka
 	}
 	now := time.Now()
 	v, err := p.s.inflation.validate(ctx, records, part.Rules(now, p.version >= zstdFrom))
-	if err != nil {
-		return err
+	if err == nil && v.Header.Attributes.IsTransactional() {
+		err = errNoTransactions
 	}
-	if v.Header.Attributes.IsTransactional() {
-		return errNoTransactions
+	if err != nil {
+		part.Refused()
+		return err
 	}
 	done, epoch, err := part.Append(now, v, p.acks, commitlog.OriginClient)
 	if err != nil {

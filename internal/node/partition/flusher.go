@@ -76,12 +76,17 @@ func (f *flusher) run(stop <-chan struct{}) {
 	for {
 		select {
 		case <-f.wake:
-			f.round(f.take())
+			f.begin(f.take())
 		case <-stop:
-			f.round(f.take())
+			f.begin(f.take())
 			return
 		}
 	}
+}
+
+// begin runs and times a round.
+func (f *flusher) begin(ps []*Partition) {
+	f.dir.set.upkeep.timed(len(ps), func() { f.round(ps) })
 }
 
 // round flushes ps. Whoever waits on one of them is woken as soon as it is durable.

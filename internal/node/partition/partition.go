@@ -32,6 +32,7 @@ type Partition struct {
 	settings            atomic.Pointer[settings]
 	highWatermark       atomic.Int64
 	dirty               atomic.Bool // queued with the flusher
+	traffic             traffic
 
 	opening sync.Mutex // held while the log is opened, and when it ends
 	// role is held, shared, by whoever uses the log, so that it cannot be closed under them.
@@ -191,6 +192,7 @@ func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Val
 		}
 	}
 	a, err := log.AppendLeader(now, v, l.Epoch(), origin)
+	p.traffic.appended(v, a, err)
 	switch {
 	case errors.Is(err, commitlog.ErrOffline):
 		return a, 0, p.set.storageError(p.dir, err)

@@ -59,11 +59,13 @@ type Set struct {
 
 	mu    sync.RWMutex
 	parts map[kafka.TopicPartition]*Partition
+	gone  Traffic // of the partitions that are no longer in parts
 	// clearing are folders that are being deleted, by partition: a new one of that name opens after it.
 	clearing map[kafka.TopicPartition]chan struct{}
 	chance   *rand.Rand // guarded by chanceMu
 	chanceMu sync.Mutex
 
+	upkeep  upkeep
 	jobs    chan func() // for the janitor
 	toOpen  *openQueue
 	stop    chan struct{} // closed first: tickers, opener and janitor end
@@ -139,15 +141,23 @@ func (s *Set) Get(tp kafka.TopicPartition) (*Partition, error) {
 // All lists the partitions hosted here, sorted.
 func (s *Set) All() []*Partition {
 	s.mu.RLock()
+	ps := s.hosted()
+	s.mu.RUnlock()
+	slices.SortFunc(ps, byName)
+	return ps
+}
+
+// hosted lists the partitions in any order; s.mu is held.
+func (s *Set) hosted() []*Partition {
 	ps := make([]*Partition, 0, len(s.parts))
 	for _, p := range s.parts {
 		ps = append(ps, p)
 	}
-	s.mu.RUnlock()
-	slices.SortFunc(ps, func(a, b *Partition) int {
-		return cmp.Or(cmp.Compare(a.tp.Topic, b.tp.Topic), cmp.Compare(a.tp.Partition, b.tp.Partition))
-	})
 	return ps
+}
+
+func byName(a, b *Partition) int {
+	return cmp.Or(cmp.Compare(a.tp.Topic, b.tp.Topic), cmp.Compare(a.tp.Partition, b.tp.Partition))
 }
 
 func (s *Set) in(d *dir) []*Partition {
@@ -238,6 +248,7 @@ func (s *Set) remove(tp kafka.TopicPartition, id kafka.TopicID) {
 		return
 	}
 	delete(s.parts, tp)
+	s.gone.Add(p.traffic.stats())
 	p.dir.placed--
 	s.clearLocked(tp, func() error {
 		log := p.end(fmt.Errorf("%v is deleted: %w", tp, kerr.UnknownTopicOrPartition))

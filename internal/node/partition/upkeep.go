@@ -165,6 +165,7 @@ func (p *Partition) retain(log *commitlog.Log, now time.Time) error {
 	}
 	n, err := log.Retain(now, p.HighWatermark())
 	if n > 0 {
+		p.set.upkeep.retired.Add(uint64(n))
 		p.set.Log.Info("segments deleted by retention", "partition", p.tp.String(), "segments", n, "start", int64(log.Start()))
 	}
 	return err
