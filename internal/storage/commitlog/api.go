@@ -13,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/cleaner"
 )
 
 // ErrOffline is the error of a log that had a failed write or flush. Nothing is tried again; what was flushed before can
@@ -28,6 +29,7 @@ type Config struct {
 	RetentionBytes            int64         // below 0: no limit
 	RetentionAge              time.Duration // below 0: for ever
 	Delete, Compact           bool          // cleanup.policy
+	Compaction                cleaner.Rules
 	FileDeleteDelay           time.Duration
 	ProducerExpiration        time.Duration
 	Preallocate               bool // accepted for Kafka's sake; segments are never preallocated
@@ -39,6 +41,7 @@ func DefaultConfig() Config {
 	return Config{
 		SegmentBytes: 1 << 30, SegmentAge: 7 * 24 * time.Hour, IndexBytes: 10 << 20, IndexIntervalBytes: 4096,
 		RetentionBytes: -1, RetentionAge: 7 * 24 * time.Hour, Delete: true,
+		Compaction:      cleaner.Rules{MaxLag: cleaner.Never, DeleteRetention: 24 * time.Hour, MinDirtyRatio: 0.5},
 		FileDeleteDelay: time.Minute, ProducerExpiration: 24 * time.Hour, MaxMessageBytes: 1048588,
 	}
 }
@@ -72,7 +75,8 @@ type OpenOptions struct {
 	Log       *slog.Logger
 	// RecoveryPoint and LogStart are those of the checkpoint files, or 0.
 	RecoveryPoint, LogStart kafka.Offset
-	Clean                   bool // the last stop was a clean one: nothing is scanned
+	Cleaned                 kafka.Offset // likewise: up to where the log was compacted
+	Clean                   bool         // the last stop was a clean one: nothing is scanned
 }
 
 // Origin tells who made a batch that a leader appends; it decides which rules of its producer are checked.

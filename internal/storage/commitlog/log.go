@@ -54,6 +54,8 @@ type Log struct {
 		dirMarked   bool               // not since the last call of Dirty
 		epochsDirty bool
 
+		cleaning cleaning
+
 		// markLimit bounds what MarkFlushed may say: truncation lowers it, Dirty lifts it.
 		markLimit kafka.Offset
 		// writtenBack is up to where the active segment was handed to WriteBack.
@@ -157,6 +159,7 @@ func (l *Log) setEnd(o kafka.Offset) {
 	if l.Start() > o {
 		l.start.Store(int64(o))
 	}
+	l.mu.cleaning.upTo = min(l.mu.cleaning.upTo, o)
 }
 
 // LatestEpoch is the newest leader epoch that the log knows, or NoLeaderEpoch.

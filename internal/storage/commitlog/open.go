@@ -182,6 +182,10 @@ func (l *Log) load(o OpenOptions) error {
 	}
 	l.end.Store(int64(end))
 	l.start.Store(int64(max(o.LogStart, l.mu.segments[0].Base())))
+	if l.mu.cleaning.upTo = o.Cleaned; o.Cleaned > end {
+		l.log.Warn("log is compacted as a whole again: it ends before its last compaction", "dir", l.dir, "end", end, "cleaned", o.Cleaned)
+		l.mu.cleaning.upTo = 0
+	}
 	l.flushed.Store(int64(min(point, end)))
 	l.mu.writtenBack = l.active().Size()
 	if err := l.loadEpochs(needEpochs); err != nil {
@@ -225,20 +229,24 @@ func (l *Log) loadTail() error {
 }
 
 // recover checks the segments from the one that holds the recovery point on. Where one was cut short, or does not reach
-// the next, the log ends: what follows was written later, so it was not flushed either. Gaps that compaction left look
-// the same, so those of compacted topics are kept.
+// the next, the log ends: what follows was written later, so it was not flushed either. Compaction keeps the end of each
+// segment that it writes, but Apache Kafka's does not: the gaps that it left are kept.
 func (l *Log) recover(o OpenOptions) error {
 	l.dirChanged()
 	l.mu.epochs.TruncateFromEnd(o.RecoveryPoint) // what began later is learned from the records again
 	for i := l.floor(o.RecoveryPoint); i < len(l.mu.segments); i++ {
 		s := l.mu.segments[i]
 		next := s.Next()
-		found, err := s.Recover(o.RecoveryPoint, l.mu.config.IndexIntervalBytes, l.recovered)
+		traces := compactionTraces{next: kafka.NoOffset}
+		found, err := s.Recover(o.RecoveryPoint, l.mu.config.IndexIntervalBytes, func(h batch.Header, _ []byte) error {
+			traces.look(h)
+			return l.recovered(h, nil)
+		})
 		if err != nil {
 			return err
 		}
 		last := i+1 == len(l.mu.segments)
-		if found.Beyond > 0 || !last && s.Next() != next && !o.Config.Compact {
+		if found.Beyond > 0 || !last && s.Next() != next && next > o.Cleaned && !traces.found {
 			l.log.Warn("log cut off after its last right batch", "dir", l.dir, "end", s.Next(), "cut", found.Beyond,
 				"point", o.RecoveryPoint, "err", found.Reason)
 			return l.cutAfter(i, o.RecoveryPoint)
@@ -256,6 +264,17 @@ func (l *Log) recover(o OpenOptions) error {
 		l.mu.unflushed = append(l.mu.unflushed, s)
 	}
 	return nil
+}
+
+// compactionTraces looks for what appends never leave: offsets missing between batches, or records within one.
+type compactionTraces struct {
+	next  kafka.Offset // after the batch before, or NoOffset
+	found bool
+}
+
+func (c *compactionTraces) look(h batch.Header) {
+	c.found = c.found || c.next >= 0 && h.BaseOffset != c.next || h.Count != h.LastOffsetDelta+1
+	c.next = h.NextOffset()
 }
 
 // recovered sees each batch that recovery checked: its epoch may be missing in the checkpoint.

@@ -53,6 +53,9 @@ func (l *Log) Retain(now time.Time, limit kafka.Offset) (deletedSegments int, er
 	}
 	l.mu.producers.Expire(now, l.mu.config.ProducerExpiration)
 	l.idleRecent()
+	if l.mu.cleaning.swapping {
+		return 0, nil
+	}
 	for _, rule := range l.rules(now) {
 		n, err := l.deletable(limit, rule)
 		if err == nil {

@@ -8,66 +8,100 @@ import (
 	"github.com/headrace/headrace/internal/storage/segment"
 )
 
-// finishSwaps completes or undoes a compaction that a crash interrupted. Compaction writes new segments as .cleaned,
-// renames them to .swap from the last to the first, removes the old ones, and takes the .swap away. So .cleaned files, and
-// .swap files at or after one, were not complete: they go. The other .swap segments are, and replace all that they cover.
+// leftovers are the files of a compaction that a crash interrupted. Compaction writes new segments as .cleaned, renames
+// them to .swap, removes the old ones, and takes the .swap away. So .cleaned files, and .swap files at or after one, were
+// not complete: they are undone. The other .swap segments are, and replace all that they cover. Each step is durable before
+// the next, so that a crash in the middle of this leaves what one before it could have left.
+type leftovers struct {
+	undone []string // .swap files to remove, and then the .cleaned files
+	half   []string
+	logs   []string // .swap files to put in place, the logs first
+	others []string
+	from   kafka.Offset // what the new segments cover
+	to     kafka.Offset
+	old    []string // files of segments that may lie there
+}
+
+// finishSwaps completes or undoes a compaction that a crash interrupted.
 func (l *Log) finishSwaps() error {
-	entries, err := l.fs.ReadDir(l.dir)
+	left, err := l.findLeftovers()
 	if err != nil {
 		return err
 	}
-	swaps := map[string]bool{}
-	minCleaned := maxOffset
+	for _, names := range [][]string{left.undone, left.half, left.old} {
+		if err := l.inOneStep(names, l.fs.Remove); err != nil {
+			return err
+		}
+	}
+	for _, names := range [][]string{left.logs, left.others} {
+		err := l.inOneStep(names, func(path string) error { return l.fs.Rename(path, strings.TrimSuffix(path, segment.SwapSuffix)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) inOneStep(names []string, do func(path string) error) error {
+	for _, name := range names {
+		if err := do(filepath.Join(l.dir, name)); err != nil {
+			return err
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+func (l *Log) findLeftovers() (left leftovers, err error) {
+	entries, err := l.fs.ReadDir(l.dir)
+	if err != nil {
+		return left, err
+	}
+	left.from = maxOffset
+	undoneFrom := maxOffset
+	var swaps, plain []string
 	for _, e := range entries {
 		base, suffix, ok := segment.ParseFileName(e.Name())
 		switch {
-		case ok && strings.HasSuffix(suffix, segment.CleanedSuffix):
-			minCleaned = min(minCleaned, base)
-			if err := l.fs.Remove(filepath.Join(l.dir, e.Name())); err != nil {
-				return err
-			}
-		case ok && strings.HasSuffix(suffix, segment.SwapSuffix):
-			swaps[e.Name()] = true
+		case !ok:
+		case strings.HasSuffix(suffix, segment.CleanedSuffix):
+			undoneFrom = min(undoneFrom, base)
+			left.half = append(left.half, e.Name())
+		case strings.HasSuffix(suffix, segment.SwapSuffix):
+			swaps = append(swaps, e.Name())
+		case suffix != segment.SnapshotSuffix:
+			plain = append(plain, e.Name())
 		}
 	}
-	if len(swaps) == 0 {
-		return nil
+	for _, name := range swaps {
+		if err := l.sortSwap(&left, name, undoneFrom); err != nil {
+			return left, err
+		}
 	}
-	from, to := maxOffset, kafka.Offset(-1)
-	for name := range swaps {
-		base, suffix, _ := segment.ParseFileName(name)
-		if base >= minCleaned {
-			if err := l.fs.Remove(filepath.Join(l.dir, name)); err != nil {
-				return err
-			}
-			delete(swaps, name)
-			continue
+	for _, name := range plain {
+		if base, _, _ := segment.ParseFileName(name); base >= left.from && base < left.to {
+			left.old = append(left.old, name)
 		}
-		if suffix != segment.LogSuffix+segment.SwapSuffix {
-			continue
-		}
+	}
+	return left, nil
+}
+
+func (l *Log) sortSwap(left *leftovers, name string, undoneFrom kafka.Offset) error {
+	base, suffix, _ := segment.ParseFileName(name)
+	switch {
+	case base >= undoneFrom:
+		left.undone = append(left.undone, name)
+	case suffix != segment.LogSuffix+segment.SwapSuffix:
+		left.others = append(left.others, name)
+	default:
 		next, err := segment.NextOffset(l.fs, filepath.Join(l.dir, name), base)
 		if err != nil {
 			return err
 		}
-		from, to = min(from, base), max(to, next)
+		left.logs = append(left.logs, name)
+		left.from, left.to = min(left.from, base), max(left.to, next, base+1)
 	}
-	for _, e := range entries {
-		base, suffix, ok := segment.ParseFileName(e.Name())
-		if !ok || swaps[e.Name()] || strings.HasSuffix(suffix, segment.CleanedSuffix) || strings.HasSuffix(suffix, segment.SwapSuffix) {
-			continue
-		}
-		if base >= from && base < to && suffix != segment.SnapshotSuffix {
-			if err := l.fs.Remove(filepath.Join(l.dir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	for name := range swaps {
-		path := filepath.Join(l.dir, name)
-		if err := l.fs.Rename(path, strings.TrimSuffix(path, segment.SwapSuffix)); err != nil {
-			return err
-		}
-	}
-	return l.fs.SyncDir(l.dir)
+	return nil
 }

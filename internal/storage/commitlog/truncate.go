@@ -38,6 +38,7 @@ func (l *Log) TruncateTo(o kafka.Offset) error {
 func (l *Log) truncateTo(o kafka.Offset) error {
 	l.log.Info("log truncated", "dir", l.dir, "to", o, "end", l.End())
 	l.mu.changed = true
+	l.mu.cleaning.cuts++
 	if keep := l.floor(o) + 1; keep < len(l.mu.segments) {
 		if err := l.removeSegments(keep, len(l.mu.segments), time.Time{}); err != nil {
 			return err
@@ -103,6 +104,8 @@ func (l *Log) restartAt(o kafka.Offset) error {
 // new one.
 func (l *Log) restart(o kafka.Offset) error {
 	l.log.Info("log begun anew", "dir", l.dir, "at", o, "start", l.Start(), "end", l.End())
+	l.mu.cleaning.cuts++
+	l.mu.cleaning.upTo = 0
 	now := time.UnixMilli(0)
 	if err := l.dropSnapshots(0); err != nil {
 		return err
