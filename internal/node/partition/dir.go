@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
 )
 
@@ -18,6 +19,7 @@ type dir struct {
 	flusher *flusher
 	placed  int         // guarded by Set.mu
 	told    atomic.Bool // of its failure: those who wait, and DirFailed
+	short   atomic.Bool // of room: the last write that needed some was refused
 }
 
 func (d *dir) offline() error { return d.Offline() }
@@ -35,6 +37,32 @@ func (d *dir) fail(err error) {
 	}
 	if f := d.set.DirFailed; f != nil {
 		f(d.Path(), err)
+	}
+}
+
+// delete removes a partition's folder; a disk that fails meanwhile takes the dir offline for all who wait, too.
+func (d *dir) delete(tp kafka.TopicPartition, log *commitlog.Log) error {
+	err := d.Dir.Delete(tp, log)
+	if offline := d.offline(); offline != nil {
+		d.fail(offline)
+	}
+	return err
+}
+
+// full says once that there is no room: that writes are refused until there is. Nothing else changes.
+func (d *dir) full(err error) {
+	if d.short.Swap(true) {
+		return
+	}
+	total, free, _ := d.Usage() // it may not be known, and then says 0
+	d.set.Log.Error("no room in a log dir: what needs some is refused until there is; reads go on", "dir", d.Path(),
+		"free", free, "total", total, "err", err)
+}
+
+// roomy says once that there is room again, which a flush that succeeded shows.
+func (d *dir) roomy() {
+	if d.short.Load() && d.short.Swap(false) {
+		d.set.Log.Info("there is room again in a log dir", "dir", d.Path())
 	}
 }
 

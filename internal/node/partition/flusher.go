@@ -2,8 +2,10 @@ package partition
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
@@ -37,12 +39,19 @@ type flusher struct {
 	method FlushMethod
 	wake   chan struct{}
 
-	mu    sync.Mutex
-	dirty []*Partition
+	mu      sync.Mutex
+	dirty   []*Partition
+	stalled []*Partition // for whose flush there was no room
+	retry   *time.Timer  // runs while stalled has any
 }
 
+// retryAfter is how long a flush that there was no room for waits for the next attempt.
+const retryAfter = 250 * time.Millisecond
+
 func newFlusher(d *dir, fs vfs.FS, method FlushMethod) *flusher {
-	return &flusher{dir: d, fs: fs, method: method, wake: make(chan struct{}, 1)}
+	f := &flusher{dir: d, fs: fs, method: method, wake: make(chan struct{}, 1), retry: time.NewTimer(retryAfter)}
+	f.retry.Stop()
+	return f
 }
 
 // add queues p for the next round. The flag is cleared when a round takes p, before it looks at the log's end: an append
@@ -77,7 +86,11 @@ func (f *flusher) run(stop <-chan struct{}) {
 		select {
 		case <-f.wake:
 			f.begin(f.take())
+		case <-f.retry.C:
+			f.again()
 		case <-stop:
+			f.retry.Stop()
+			f.again()
 			f.begin(f.take())
 			return
 		}
@@ -126,11 +139,44 @@ func (f *flusher) syncOne(p *Partition) {
 		return
 	}
 	_, err := log.Flush()
+	if err != nil {
+		f.notFlushed(p, err)
+		return
+	}
+	f.dir.roomy()
+	p.flushed()
+}
+
+// notFlushed takes the log dir offline for a flush that failed. One that there was no room for is tried again, soon and with
+// the next append; who waits for it hears of it now.
+func (f *flusher) notFlushed(p *Partition, err error) {
 	switch {
-	case err == nil:
-		p.flushed()
+	case errors.Is(err, commitlog.ErrNoRoom):
+		f.dir.full(err)
+		p.stall(err)
+		f.later(p)
 	case !errors.Is(err, commitlog.ErrClosed):
 		f.dir.fail(err)
+	}
+}
+
+// later queues p for a round after retryAfter.
+func (f *flusher) later(p *Partition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stalled = append(f.stalled, p); len(f.stalled) == 1 {
+		f.retry.Reset(retryAfter)
+	}
+}
+
+// again queues what had no room.
+func (f *flusher) again() {
+	f.mu.Lock()
+	ps := f.stalled
+	f.stalled = nil
+	f.mu.Unlock()
+	for _, p := range ps {
+		f.add(p)
 	}
 }
 
@@ -142,18 +188,25 @@ func (f *flusher) syncAll(ps []*Partition) {
 		if logs[i] = ps[i].openLog(); logs[i] == nil {
 			return
 		}
-		ends[i], _ = logs[i].Dirty()
-		if err := logs[i].Failed(); err != nil && !errors.Is(err, commitlog.ErrClosed) {
-			f.dir.fail(err)
+		var err error
+		if ends[i], err = logs[i].Dirty(); err != nil {
+			f.notFlushed(ps[i], err)
+			logs[i] = nil
 		}
 	})
 	if f.dir.offline() != nil {
 		return
 	}
 	if err := f.fs.SyncFS(f.dir.Path()); err != nil {
-		f.dir.fail(err)
+		if vfs.Refused(err) {
+			err = fmt.Errorf("%w: %w", commitlog.ErrNoRoom, err)
+		}
+		for _, p := range ps {
+			f.notFlushed(p, err)
+		}
 		return
 	}
+	f.dir.roomy()
 	for i, log := range logs {
 		if log != nil {
 			log.MarkFlushed(ends[i])

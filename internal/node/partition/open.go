@@ -47,7 +47,13 @@ func (p *Partition) open() error {
 	// shorter to clients than it was before.
 	if p.set.flushes(p) && log.Flushed() < log.End() {
 		if _, err := log.Flush(); err != nil {
-			return p.set.storageError(p.dir, fmt.Errorf("flush what was recovered of %v: %w", p.tp, err))
+			err = fmt.Errorf("flush what was recovered of %v: %w", p.tp, err)
+			if errors.Is(err, commitlog.ErrNoRoom) {
+				p.dir.full(err)
+				p.dir.Abandon(log)
+				return err
+			}
+			return p.set.storageError(p.dir, err)
 		}
 	}
 	return p.begin(log, s)

@@ -32,7 +32,9 @@ type Partition struct {
 	settings            atomic.Pointer[settings]
 	highWatermark       atomic.Int64
 	dirty               atomic.Bool // queued with the flusher
-	traffic             traffic
+	// stalled is why the last flush could not be made, for want of room; nil once one was.
+	stalled atomic.Pointer[error]
+	traffic traffic
 
 	opening sync.Mutex // held while the log is opened, and when it ends
 	// role is held, shared, by whoever uses the log, so that it cannot be closed under them.
@@ -150,8 +152,22 @@ func (p *Partition) advance(l *replica.Leader, log *commitlog.Log, end kafka.Off
 	p.replicated.Advance(hw)
 }
 
+// stall is told by the flusher that there was no room for a flush. Who waits for it is told so: the records may become
+// durable yet, and a producer that sends them again is answered with their first place then.
+func (p *Partition) stall(why error) {
+	p.stalled.Store(&why)
+	p.role.Lock()
+	defer p.role.Unlock()
+	if p.role.log != nil {
+		p.breakLines()
+	}
+}
+
 // flushed is told by the flusher that everything below end is on disk.
 func (p *Partition) flushed() {
+	if p.stalled.Load() != nil {
+		p.stalled.Store(nil)
+	}
 	p.role.RLock()
 	defer p.role.RUnlock()
 	if p.role.leader != nil && p.role.log != nil {
@@ -194,6 +210,9 @@ func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Val
 	a, err := log.AppendLeader(now, v, l.Epoch(), origin)
 	p.traffic.appended(v, a, err)
 	switch {
+	case errors.Is(err, commitlog.ErrNoRoom):
+		p.dir.full(err)
+		return a, 0, err
 	case errors.Is(err, commitlog.ErrOffline):
 		return a, 0, p.set.storageError(p.dir, err)
 	case err != nil:
@@ -258,6 +277,9 @@ func (p *Partition) Acked(acks int16, epoch kafka.LeaderEpoch, next kafka.Offset
 	}
 	if err := p.role.log.Failed(); err != nil {
 		return false, err
+	}
+	if why := p.stalled.Load(); why != nil {
+		return false, *why
 	}
 	return false, nil
 }

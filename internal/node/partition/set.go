@@ -2,6 +2,7 @@ package partition
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
 )
 
@@ -228,7 +230,7 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 		delete(s.found, tp)
 		if f.id != id && !f.id.IsZero() {
 			// The folder is that of an earlier topic, deleted while this node was down.
-			s.clearLocked(tp, func() error { return f.dir.Delete(tp, nil) })
+			s.clearLocked(tp, func() error { return f.dir.delete(tp, nil) })
 		}
 	}
 	if gone, ok := s.clearing[tp]; ok {
@@ -252,7 +254,7 @@ func (s *Set) remove(tp kafka.TopicPartition, id kafka.TopicID) {
 	p.dir.placed--
 	s.clearLocked(tp, func() error {
 		log := p.end(fmt.Errorf("%v is deleted: %w", tp, kerr.UnknownTopicOrPartition))
-		return p.dir.Delete(tp, log)
+		return p.dir.delete(tp, log)
 	})
 }
 
@@ -265,7 +267,7 @@ func (s *Set) clearLocked(tp kafka.TopicPartition, remove func() error) {
 		if before != nil {
 			<-before
 		}
-		if err := remove(); err != nil {
+		if err := s.removeFolder(remove); err != nil {
 			s.Log.Error("partition not deleted", "partition", tp.String(), "err", err)
 		}
 		s.mu.Lock()
@@ -274,6 +276,21 @@ func (s *Set) clearLocked(tp kafka.TopicPartition, remove func() error) {
 			delete(s.clearing, tp)
 		}
 	})
+}
+
+// removeFolder goes on until there is room for a removal: a folder that stays would be in the way of a new topic of its name.
+func (s *Set) removeFolder(remove func() error) error {
+	for {
+		err := remove()
+		if !errors.Is(err, commitlog.ErrNoRoom) {
+			return err
+		}
+		select {
+		case <-time.After(retryAfter):
+		case <-s.stop:
+			return err
+		}
+	}
 }
 
 func (s *Set) configure(delta *metadata.Delta, img *metadata.Image, known map[string]*settings) {

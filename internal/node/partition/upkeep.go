@@ -148,6 +148,7 @@ func (s *Set) retain(now time.Time) {
 		}
 		if err := p.retain(log, now); err != nil {
 			s.Log.Error("retention failed", "partition", p.tp.String(), "err", err)
+			p.failedUpkeep(err)
 		}
 		done()
 		select {
@@ -169,6 +170,13 @@ func (p *Partition) retain(log *commitlog.Log, now time.Time) error {
 		p.set.Log.Info("segments deleted by retention", "partition", p.tp.String(), "segments", n, "start", int64(log.Start()))
 	}
 	return err
+}
+
+// failedUpkeep takes the log dir offline if the log has failed for good.
+func (p *Partition) failedUpkeep(err error) {
+	if errors.Is(err, commitlog.ErrOffline) && !errors.Is(err, commitlog.ErrClosed) {
+		p.dir.fail(err)
+	}
 }
 
 // checkpointer writes the high watermarks at each tick, and at every so many the recovery points and log starts with them.
@@ -202,7 +210,10 @@ func (s *Set) flushIdle(d *dir) {
 }
 
 func (s *Set) checkpoint(d *dir) {
-	if err := d.Checkpoint(nil, s.watermark); err != nil {
+	switch err := d.Checkpoint(nil, s.watermark); {
+	case errors.Is(err, commitlog.ErrNoRoom):
+		d.full(err) // the one before still holds, and the next tick tries again
+	case err != nil:
 		d.fail(err)
 	}
 }

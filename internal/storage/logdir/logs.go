@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
@@ -33,6 +34,7 @@ func (d *Dir) openReserved(o commitlog.OpenOptions) (*commitlog.Log, error) {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
 	}
 	o.RecoveryPoint, o.LogStart = d.offset(recoveryFile, o.Partition), d.offset(logStartFile, o.Partition)
+	o.Cleaned = d.offset(cleanerFile, o.Partition)
 	return commitlog.Open(o)
 }
 
@@ -65,12 +67,26 @@ func (d *Dir) settle(tp kafka.TopicPartition, l *commitlog.Log, err error) {
 		d.mu.suspect = true // what a half-done recovery left must not be called clean
 	}
 	d.mu.Unlock()
-	if errors.Is(err, kerr.KafkaStorageError) {
+	if final(err) {
 		d.Fail(err)
 	}
 	if offline := d.Offline(); err == nil && offline != nil {
 		l.Fail(offline) // the dir failed meanwhile, when the log was not yet among those that Fail sees
 	}
+}
+
+// final tells whether an error is one that its log does not recover from.
+func final(err error) bool {
+	return errors.Is(err, kerr.KafkaStorageError) && !errors.Is(err, commitlog.ErrNoRoom)
+}
+
+// Abandon lets go of a log that was opened and is not used: the next OpenLog recovers it again.
+func (d *Dir) Abandon(l *commitlog.Log) {
+	l.CloseAbrupt()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.mu.open, l.Partition())
+	d.mu.suspect = true
 }
 
 // forgetFormer makes durable that nothing is known of a partition whose folder is not there: offsets of a former
@@ -98,7 +114,8 @@ func (d *Dir) offset(file string, tp kafka.TopicPartition) kafka.Offset {
 }
 
 // Delete closes the log of tp, if l is not nil, and removes its folder: it is renamed durably first, so that a crash
-// leaves all of the partition or none of it. Read plans that are not released may fail.
+// leaves all of the partition or none of it, but on a disk too full for that. Read plans that are not released may fail. After
+// ErrNoRoom it may be called again.
 func (d *Dir) Delete(tp kafka.TopicPartition, l *commitlog.Log) error {
 	if err := d.Offline(); err != nil {
 		return fmt.Errorf("delete %v: %w", tp, err)
@@ -117,7 +134,11 @@ func (d *Dir) Delete(tp kafka.TopicPartition, l *commitlog.Log) error {
 	d.forget(tp)
 	d.mu.Unlock()
 	if err := d.remove(folder, filepath.Join(d.path, deletedName(tp, id))); err != nil {
-		d.Fail(fmt.Errorf("delete %v: %w", tp, err))
+		err = fmt.Errorf("delete %v: %w", tp, err)
+		if vfs.Refused(err) {
+			return fmt.Errorf("%w: %w", commitlog.ErrNoRoom, err)
+		}
+		d.Fail(err)
 		return d.Offline()
 	}
 	return nil
@@ -127,10 +148,12 @@ func (d *Dir) remove(folder, deleted string) error {
 	if err := d.fs.RemoveAll(deleted); err != nil { // left by an earlier deletion that was cut short
 		return err
 	}
-	if err := d.fs.Rename(folder, deleted); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	switch err := d.fs.Rename(folder, deleted); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, vfs.ErrNoSpace), errors.Is(err, vfs.ErrQuota): // for the longer name: what is deleted makes room
+		deleted = folder
+	case err != nil:
 		return err
 	}
 	if err := d.fs.SyncDir(d.path); err != nil {

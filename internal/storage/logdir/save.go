@@ -2,21 +2,19 @@ package logdir
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
-// Checkpoint writes the three checkpoint files for logs, or for all open ones when logs is nil; entries of others stay
+// Checkpoint writes the checkpoint files for logs, or for all open ones when logs is nil; entries of others stay
 // as they are. hw tells high watermarks, and must not call the Dir; where it is nil or below 0 the known one stays. A
-// failure takes the dir offline.
+// failure takes the dir offline, unless it is commitlog.ErrNoRoom: then the files are as they were.
 //
 // After a truncation, Checkpoint must return before the log is appended to: the recovery point on disk may lie beyond the
 // truncated end, and unflushed records below it would pass for flushed.
@@ -44,7 +42,7 @@ func watermark(hw func(kafka.TopicPartition) kafka.Offset, tp kafka.TopicPartiti
 
 // note takes over what l knows, unless it was deleted or closed meanwhile.
 func (d *Dir) note(l *commitlog.Log, hw kafka.Offset) {
-	tp, flushed, start := l.Partition(), l.Flushed(), l.Start()
+	tp, flushed, start, cleaned := l.Partition(), l.Flushed(), l.Start(), l.Cleaned()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.mu.open[tp] != l {
@@ -59,22 +57,36 @@ func (d *Dir) note(l *commitlog.Log, hw kafka.Offset) {
 	if hw >= 0 {
 		d.mu.offsets[highWatermarkFile][tp] = hw
 	}
+	if cleaned > 0 {
+		d.mu.offsets[cleanerFile][tp] = cleaned
+	} else {
+		delete(d.mu.offsets[cleanerFile], tp)
+	}
 }
 
-// writeCheckpoints writes the files whose content changed; a failure takes the dir offline. d.write is held.
+// writeCheckpoints writes the files whose content changed; a failure takes the dir offline, unless there merely was no room.
+// d.write is held.
 func (d *Dir) writeCheckpoints() error {
 	d.mu.Lock()
 	content := map[string][]byte{}
 	for _, file := range checkpointFiles() {
 		content[file] = appendOffsets(nil, d.mu.offsets[file])
 	}
+	stale := d.mu.stale
 	d.mu.stale = map[kafka.TopicPartition]bool{}
 	d.mu.Unlock()
 	for _, file := range checkpointFiles() {
 		if bytes.Equal(content[file], d.last[file]) {
 			continue
 		}
-		if err := vfs.Replace(d.fs, filepath.Join(d.path, file), content[file]); err != nil {
+		err := vfs.Replace(d.fs, filepath.Join(d.path, file), content[file])
+		if vfs.Refused(err) {
+			d.mu.Lock()
+			maps.Copy(d.mu.stale, stale)
+			d.mu.Unlock()
+			return fmt.Errorf("write checkpoint: %w: %w", commitlog.ErrNoRoom, err)
+		}
+		if err != nil {
 			d.Fail(fmt.Errorf("write checkpoint: %w", err))
 			return d.Offline()
 		}
@@ -99,7 +111,7 @@ func (d *Dir) CloseLog(now time.Time, l *commitlog.Log, hw kafka.Offset) error {
 		return nil
 	}
 	err = fmt.Errorf("close log %v: %w", tp, err)
-	if errors.Is(err, kerr.KafkaStorageError) {
+	if final(err) {
 		d.Fail(err)
 	}
 	return err
