@@ -12,7 +12,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := app.Main(ctx, os.Args[1:], app.OSEnv())
+	env := app.OSEnv()
+	env.CoarseTimers = app.CoarseTimers
+	code := app.Main(ctx, os.Args[1:], env)
 	stop()
 	os.Exit(code)
 }

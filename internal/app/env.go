@@ -21,8 +21,11 @@ type Env struct {
 	Seed func() [32]byte
 	// FileLimit is how many files and connections the process may have open, or 0 when nobody knows.
 	FileLimit func() int
-	Getenv    func(string) string
-	Environ   func() []string // NAME=value
+	// CoarseTimers makes the process one whose timers may be late, before a node starts in it; nil where the process is not
+	// the node's own.
+	CoarseTimers func()
+	Getenv       func(string) string
+	Environ      func() []string // NAME=value
 	// Hangups are the requests to read the configuration again, until the function is called; nil where there are none.
 	Hangups        func() (<-chan os.Signal, func())
 	Stdin          io.Reader

@@ -15,12 +15,22 @@ import (
 // Main runs one command line, without the program's name, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, env Env) int {
 	return cli.Run(ctx, args, term.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Getenv: env.Getenv}, cli.Roles{
-		Dev:    env.dev,
-		Server: env.server,
+		Dev:    alone(env, env.dev),
+		Server: alone(env, env.server),
 		Adopt:  env.adopt,
 
 		Configuration: configSource{env},
 	})
+}
+
+// alone runs a node that has the process to itself.
+func alone[Options any](env Env, run func(context.Context, Options) error) func(context.Context, Options) error {
+	return func(ctx context.Context, o Options) error {
+		if env.CoarseTimers != nil {
+			env.CoarseTimers()
+		}
+		return run(ctx, o)
+	}
 }
 
 // dev runs one node with the defaults of a developer's machine.
