@@ -17,9 +17,12 @@ const (
 	recoveryFile      = "recovery-point-offset-checkpoint" // all below is on disk
 	highWatermarkFile = "replication-offset-checkpoint"
 	logStartFile      = "log-start-offset-checkpoint" // only where records of the first segment were deleted
+	cleanerFile       = "cleaner-offset-checkpoint"   // up to where logs were compacted, of those that were
 )
 
-func checkpointFiles() []string { return []string{recoveryFile, highWatermarkFile, logStartFile} }
+func checkpointFiles() []string {
+	return []string{recoveryFile, highWatermarkFile, logStartFile, cleanerFile}
+}
 
 // ErrCorrupt marks a file of a log dir whose content makes no sense.
 var ErrCorrupt = errors.New("corrupt file")

@@ -105,6 +105,7 @@ func (d *Dir) loadCheckpoints() error {
 			d.log.Warn("a checkpoint cannot be read and is ignored; every partition is recovered", "err", err)
 			d.wasClean = false // whatever broke this file may have broken more
 			o, err = offsets{}, nil
+			d.last[file] = []byte{} // it is to be written again
 		}
 		if err != nil {
 			return err

@@ -44,7 +44,7 @@ func TestLogsComeBackAfterACleanStop(t *testing.T) {
 	fill(t, l, 20)
 	must(t, l.AdvanceStart(7))
 	must(t, d.CloseClean(fixedNow(), 5, func(kafka.TopicPartition) kafka.Offset { return 20 }))
-	for _, file := range checkpointFiles() {
+	for _, file := range []string{recoveryFile, highWatermarkFile, logStartFile} {
 		want := map[string]string{logStartFile: "0\n1\norders 0 7\n"}[file]
 		if want == "" {
 			want = "0\n1\norders 0 20\n"
@@ -99,7 +99,7 @@ func TestNewPartitionInheritsNothingOfAFormerOne(t *testing.T) {
 			t.Errorf("%s: start %d, end %d", name, l.Start(), l.End())
 		}
 	}
-	for _, file := range checkpointFiles() {
+	for _, file := range []string{recoveryFile, highWatermarkFile, logStartFile} {
 		if got := get(t, m.CrashClone(nil), "/data/"+file); got != "0\n0\n" {
 			t.Errorf("%s: %q is still on the disk", file, got)
 		}

@@ -70,7 +70,9 @@ func (d *Dir) writeCheckpoints() error {
 	d.mu.Lock()
 	content := map[string][]byte{}
 	for _, file := range checkpointFiles() {
-		content[file] = appendOffsets(nil, d.mu.offsets[file])
+		if file != cleanerFile || len(d.mu.offsets[file]) > 0 || d.last[file] != nil { // none where nothing was ever compacted
+			content[file] = appendOffsets(nil, d.mu.offsets[file])
+		}
 	}
 	stale := d.mu.stale
 	d.mu.stale = map[kafka.TopicPartition]bool{}
