@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/node/reach"
 )
 
 // Env is all that a process has besides its arguments, so that a test can give it something else.
@@ -21,11 +22,10 @@ type Env struct {
 	Seed func() [32]byte
 	// FileLimit is how many files and connections the process may have open, or 0 when nobody knows.
 	FileLimit func() int
-	// CoarseTimers makes the process one whose timers may be late, before a node starts in it; nil where the process is not
-	// the node's own.
-	CoarseTimers func()
-	Getenv       func(string) string
-	Environ      func() []string // NAME=value
+	// Network is what is known of the machine's addresses; nil keeps the node from judging its clients by them.
+	Network func() reach.Machine
+	Getenv  func(string) string
+	Environ func() []string // NAME=value
 	// Hangups are the requests to read the configuration again, until the function is called; nil where there are none.
 	Hangups        func() (<-chan os.Signal, func())
 	Stdin          io.Reader
@@ -44,6 +44,7 @@ func OSEnv() Env {
 			return seed
 		},
 		FileLimit: fileLimit,
+		Network:   network,
 		Getenv:    os.Getenv,
 		Environ:   os.Environ,
 		Hangups:   hangups,

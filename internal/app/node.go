@@ -26,6 +26,7 @@ import (
 	"github.com/headrace/headrace/internal/node/coord"
 	"github.com/headrace/headrace/internal/node/partition"
 	"github.com/headrace/headrace/internal/node/quorum"
+	"github.com/headrace/headrace/internal/node/reach"
 	"github.com/headrace/headrace/internal/node/transport"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
@@ -63,6 +64,7 @@ type Node struct {
 	quorum    *quorum.Quorum
 	groups    *coord.Runtime                   // made at the first publish, before quorum is ready
 	epoch     int64                            // of this node's registration
+	watch     *reach.Watch                     // nil where nobody can connect
 	server    atomic.Pointer[transport.Server] // nil until it serves; the quorum's goroutine looks at it
 
 	// publishing is held while a change of the metadata or of the configuration goes to the parts of the node.
@@ -248,12 +250,14 @@ func (n *Node) serve(context.Context) error {
 	if n.Offline {
 		return nil
 	}
+	n.watchClients()
 	net := n.current.Load().Network
 	server := transport.New(transport.Config{
 		Handler: api.New(api.Config{
 			NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
 			Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
 			AutoCreate: n.autoCreate,
+			Met:        n.met,
 			Settings:   n.settings,
 			Features:   n.features,
 			Admin: api.Admin{
@@ -318,6 +322,9 @@ func (n *Node) Close(now time.Time) error {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		server.Shutdown(ctx)
 		cancel()
+	}
+	if n.watch != nil {
+		n.watch.Close()
 	}
 	if n.groups != nil {
 		n.groups.Close()

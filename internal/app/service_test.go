@@ -67,7 +67,7 @@ type process struct {
 	disk           vfs.FS
 }
 
-func startProcess(t *testing.T, vars map[string]string, args ...string) *process {
+func startProcess(t *testing.T, vars map[string]string, changes ...func(*Env)) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	p := &process{
@@ -93,9 +93,12 @@ func startProcess(t *testing.T, vars map[string]string, args ...string) *process
 		}
 		return l, err
 	}
+	for _, change := range changes {
+		change(&env)
+	}
 	running, end := context.WithCancel(ctx)
 	p.end = end
-	go func() { p.code <- Main(running, append([]string{"server"}, args...), env) }()
+	go func() { p.code <- Main(running, []string{"server"}, env) }()
 	return p
 }
 
@@ -180,7 +183,7 @@ func writeConfig(t *testing.T, path, text string) string {
 func TestAHangupReadsTheFileAgain(t *testing.T) {
 	const head = "listeners=PLAINTEXT://127.0.0.1:0\nlog.dirs=/data\n"
 	file := writeConfig(t, filepath.Join(t.TempDir(), "server.properties"), head+"log.retention.ms=1000000\n")
-	p := startProcess(t, nil, "--config", file)
+	p := startProcess(t, map[string]string{"HEADRACE_CONFIG": file})
 	p.stdout.await(t, p.ctx, "ready")
 	admin := kadm.NewClient(p.client())
 	if _, err := admin.CreateTopic(p.ctx, 1, 1, nil, "orders"); err != nil {

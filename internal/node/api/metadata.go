@@ -39,6 +39,9 @@ func (s *Server) metadata(ctx context.Context, c *Call, req *kmsg.MetadataReques
 	if !all && req.AllowAutoTopicCreation {
 		failed = s.autoCreate(ctx, req)
 	}
+	if s.Met != nil {
+		s.Met(c.Client)
+	}
 	m := metadataAnswer{img: s.Metadata.Image(), listener: c.Client.Listener, version: c.Version, operations: req.IncludeTopicAuthorizedOperations}
 	m.nodes(resp)
 	if all {

@@ -67,6 +67,8 @@ type Config struct {
 	// AutoCreate creates topics that a client names in Metadata, and returns when they are there. What could not be
 	// created is in the result. Nil means that none are.
 	AutoCreate func(ctx context.Context, topics []string) map[string]error
+	// Met hears of every client that asks for metadata, and must not block; nil means that nobody does.
+	Met func(transport.Client)
 	// Settings gives the broker's configuration as it is now; nil means defaults.
 	Settings func() Settings
 	// Features answers ApiVersions; nil means none.

@@ -14,6 +14,7 @@ type Client struct {
 	ID       string // client.id of this request's header; empty when it had none
 	Host     string // address without the port, as in "127.0.0.1"
 	Address  string // address with the port
+	Local    string // the address of this machine, with the port, that it came to
 	Listener string // name of the listener it came in by
 }
 

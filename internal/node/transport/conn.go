@@ -67,7 +67,7 @@ func newConn(s *Server, nc net.Conn, listener string) *conn {
 		queue: make(chan *item, s.Pipeline),
 		turn:  make(chan struct{}, 1),
 	}
-	c.client = Client{Address: nc.RemoteAddr().String(), Listener: listener}
+	c.client = Client{Address: nc.RemoteAddr().String(), Local: nc.LocalAddr().String(), Listener: listener}
 	c.client.Host = c.client.Address
 	if host, _, err := net.SplitHostPort(c.client.Address); err == nil {
 		c.client.Host = host
