@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
@@ -82,7 +84,7 @@ func newLoop(cfg *Config, q *Quorum) (*loop, error) {
 // run is the goroutine.
 func (l *loop) run() error {
 	err := l.turns()
-	if err != nil {
+	if err != nil && !errors.Is(err, errStopped) {
 		l.log.Error("metadata quorum stops", "error", err)
 		l.resign(fmt.Errorf("metadata quorum has failed: %w", err))
 		return err
@@ -161,12 +163,17 @@ func (l *loop) carryOut(rd *raft.Ready) (*metadata.Delta, error) {
 	}
 	// Commits alone are not worth a write.
 	if !raft.IsEmptyHardState(rd.HardState) && l.voteChanged(rd.HardState) {
-		if err := l.store.saveHardState(rd.HardState, l.leader); err != nil {
+		if err := l.roomFor(func() error { return l.store.saveHardState(rd.HardState, l.leader) }); err != nil {
 			return nil, err
 		}
 	}
-	if err := l.store.append(rd.Entries, l.encode); err != nil {
-		return nil, err
+	if len(rd.Entries) > 0 {
+		if err := l.roomFor(func() error { return l.store.append(rd.Entries, l.encode) }); err != nil {
+			return nil, err
+		}
+		if err := l.roomFor(l.store.flush); err != nil {
+			return nil, err
+		}
 	}
 	if len(rd.Messages) > 0 {
 		l.send(rd.Messages)
@@ -329,7 +336,12 @@ func (l *loop) snapshotIfDue() error {
 	if l.store.sinceSnapshot < l.cfg.SnapshotBytes || l.applied <= l.store.state.Raft.Snapshot.Index {
 		return nil
 	}
-	return l.store.takeSnapshot(l.image, l.applied, l.conf, l.lastAppend)
+	err := l.store.takeSnapshot(l.image, l.applied, l.conf, l.lastAppend)
+	if vfs.Refused(err) {
+		l.log.Warn("no room for a snapshot of the metadata: the log stays as long as it is", "error", err)
+		return nil
+	}
+	return err
 }
 
 func (l *loop) tellStatus() {

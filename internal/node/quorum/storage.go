@@ -261,17 +261,17 @@ func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	}, nil
 }
 
-// append makes entries durable. Where their indexes are taken, what is there belonged to a leader that lost, and goes.
+// append writes entries, which flush makes durable. Where their indexes are taken, what is there belonged to a leader that
+// lost, and goes. After an error for want of room it may be called again with the same.
 func (s *storage) append(entries []*raftpb.Entry, encode func(*raftpb.Entry, kafka.Offset) []byte) error {
-	if len(entries) == 0 {
-		return nil
-	}
 	if first := entries[0].GetIndex(); first <= s.last() {
 		if err := s.truncate(first); err != nil {
 			return err
 		}
 	}
-	end := s.log.End()
+	begin := s.log.End()
+	end, next := begin, s.last()+1
+	refs := make([]entryRef, 0, len(entries))
 	out := s.buf[:0]
 	for _, e := range entries {
 		b := encode(e, end)
@@ -279,25 +279,37 @@ func (s *storage) append(entries []*raftpb.Entry, encode func(*raftpb.Entry, kaf
 		if err != nil {
 			return fmt.Errorf("append entry %d: %w", e.GetIndex(), err)
 		}
-		if h.BaseOffset != end || uint64(h.LeaderEpoch) != e.GetTerm() || e.GetIndex() != s.last()+1 {
+		if h.BaseOffset != end || uint64(h.LeaderEpoch) != e.GetTerm() || e.GetIndex() != next {
 			return fmt.Errorf("append entry %d of term %d: its batch has offset %d and epoch %d, the log ends at index %d, offset %d",
-				e.GetIndex(), e.GetTerm(), h.BaseOffset, h.LeaderEpoch, s.last(), end)
+				e.GetIndex(), e.GetTerm(), h.BaseOffset, h.LeaderEpoch, next-1, end)
 		}
-		s.refs = append(s.refs, entryRef{end, e.GetTerm()})
+		refs = append(refs, entryRef{end, e.GetTerm()})
 		out = append(out, b...)
-		end = h.NextOffset()
+		end, next = h.NextOffset(), next+1
 	}
-	s.buf = out
+	if s.buf = out; cap(out) > 2*readChunk {
+		s.buf = nil
+	}
+	if err := s.log.Append(out); err != nil {
+		err = fmt.Errorf("append to the metadata log: %w", err)
+		if s.log.End() == begin {
+			return err
+		}
+		if terr := s.log.TruncateTo(begin); terr != nil { // the first of several segments took its part
+			return fmt.Errorf("%w, after %v", terr, err)
+		}
+		return err
+	}
+	s.refs = append(s.refs, refs...)
 	s.sinceSnapshot += int64(len(out))
 	s.remember(entries)
-	if err := s.log.Append(out); err != nil {
-		return fmt.Errorf("append to the metadata log: %w", err)
-	}
+	return nil
+}
+
+// flush makes durable what was appended.
+func (s *storage) flush() error {
 	if err := s.log.Flush(); err != nil {
 		return fmt.Errorf("flush the metadata log: %w", err)
-	}
-	if cap(s.buf) > 2*readChunk {
-		s.buf = nil
 	}
 	return nil
 }
