@@ -19,18 +19,20 @@ func sorted(t []Entry) []Entry {
 func (s *Server) operations() map[opKey]transport.Op {
 	ops := map[opKey]transport.Op{}
 	for _, e := range s.entries {
+		count := s.failuresOf(e.Key)
 		for v := e.Min; v <= e.Max; v++ {
-			ops[opKey{int16(e.Key), v}] = operation(e, v)
+			ops[opKey{int16(e.Key), v}] = operation(e, v, count)
 		}
 	}
-	unknown := operation(Entry{Key: kmsg.ApiVersions, Handle: s.apiVersionsUnknown}, maxApiVersions)
+	unknown := operation(Entry{Key: kmsg.ApiVersions, Handle: s.apiVersionsUnknown}, maxApiVersions, s.failuresOf(kmsg.ApiVersions))
 	unknown.Weight = nil
 	unknown.Decode = func(int16, []byte) (kmsg.Request, error) { return kmsg.NewPtrApiVersionsRequest(), nil }
 	ops[opKey{int16(kmsg.ApiVersions), maxApiVersions + 1}] = unknown
 	return ops
 }
 
-func operation(e Entry, version int16) transport.Op {
+// operation makes the Op of one version; count is shown each answer that Handle makes.
+func operation(e Entry, version int16, count func(Response)) transport.Op {
 	probe := kmsg.RequestForKey(int16(e.Key))
 	probe.SetVersion(version)
 	op := transport.Op{
@@ -43,6 +45,7 @@ func operation(e Entry, version int16) transport.Op {
 	if h := e.Handle; h != nil {
 		op.Handle = func(ctx context.Context, c *Call) Response {
 			r := h(ctx, c) // it may lower c.Version: the answer to an unknown ApiVersions is in v0
+			count(r)
 			return conform(r, c.Version)
 		}
 	}

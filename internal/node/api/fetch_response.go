@@ -12,6 +12,7 @@ import (
 // fetchResponse is a Fetch answer whose records are still in the segment files: bytes, then a file's part, then bytes. It is
 // written here and not by kmsg, which would want the records in memory.
 type fetchResponse struct {
+	code    int16 // of the whole answer
 	bytes   []byte
 	size    int
 	pieces  []transport.Piece
@@ -24,7 +25,7 @@ func fetchError(version, code int16) *fetchResponse {
 }
 
 func newFetchResponse(version, code int16, session int32, results []fetchResult) *fetchResponse {
-	r := &fetchResponse{results: results}
+	r := &fetchResponse{code: code, results: results}
 	w := fetchWriter{version: version, flexible: version >= 12}
 	w.b = make([]byte, 0, 64+80*len(results))
 	w.response(code, session, results)

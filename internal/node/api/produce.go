@@ -211,6 +211,7 @@ func (p *produced) leave() {
 // fail answers one partition with an error, and where that says that another node leads, with which.
 func (p *produced) fail(tp kafka.TopicPartition, a *kmsg.ProduceResponseTopicPartition, err error) {
 	a.ErrorCode = p.s.codeOf(err, "produce to "+tp.String())
+	p.s.failures.count(kmsg.Produce, a.ErrorCode)
 	a.BaseOffset, a.LogAppendTime, a.LogStartOffset = -1, -1, -1
 	if a.ErrorCode != kerr.UnknownServerError.Code {
 		text := err.Error()

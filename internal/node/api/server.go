@@ -85,6 +85,7 @@ type Server struct {
 	sessions    *fetchSessions
 	producerIDs producerIDs
 	inflation   inflation
+	failures    failures
 }
 
 type opKey struct{ key, version int16 }

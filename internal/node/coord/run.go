@@ -110,6 +110,11 @@ func (s *shard) step(now time.Time, ev group.Event) {
 
 // decide is the machine's Step, with the request, if ev is one, safe from being given up meanwhile.
 func (s *shard) decide(now time.Time, ev group.Event) (group.Output, bool) {
+	if l, ok := ev.(look); ok {
+		groups, left := s.machine.Summaries(l.most)
+		l.seen <- seen{groups, left}
+		return group.Output{}, false
+	}
 	q, isCall := ev.(queued)
 	if !isCall {
 		return s.machine.Step(now, ev), true
@@ -216,8 +221,13 @@ func (s *shard) dismiss(events []group.Event) {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	for _, ev := range events {
-		if q, ok := ev.(queued); ok && !q.gone {
-			q.answer <- failure(q.Req, kerr.NotCoordinator)
+		switch ev := ev.(type) {
+		case queued:
+			if !ev.gone {
+				ev.answer <- failure(ev.Req, kerr.NotCoordinator)
+			}
+		case look:
+			ev.seen <- seen{}
 		}
 	}
 }

@@ -346,7 +346,7 @@ func (l *loop) snapshotIfDue() error {
 
 func (l *loop) tellStatus() {
 	l.q.status.Store(&Status{
-		Leader: l.leader, Term: int32(l.term), Voters: nodeIDs(l.conf.GetVoters()), Learners: nodeIDs(l.conf.GetLearners()),
+		Leader: l.leader, Vote: kafka.NodeID(l.store.state.VotedID), Leads: l.leading, Term: int32(l.term), Voters: nodeIDs(l.conf.GetVoters()), Learners: nodeIDs(l.conf.GetLearners()),
 		End: l.store.log.End(), Applied: l.image.Offset(),
 	})
 }

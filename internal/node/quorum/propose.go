@@ -50,10 +50,18 @@ type leadership struct {
 	// speculative is the Image after the entry at proposed. Invariant: proposed >= applied while active.
 	speculative *metadata.Image
 	proposed    uint64
+	// begun are the proposals that are not applied, by index: what Stats.Commits times.
+	begun []begun
 	// waiting are ordered by index.
 	waiting []ticket
 	// held came in after the election was won and before the first entry was applied.
 	held []*submission
+}
+
+// begun is when the entry at index was proposed.
+type begun struct {
+	index uint64
+	at    time.Time
 }
 
 // ticket is a reply that is due when the entry at index is applied and published.
@@ -118,6 +126,8 @@ func (l *loop) propose(now time.Time, recs []metadata.Record) error {
 		return errors.Join(fmt.Errorf("propose: %w", err), kerr.NotController)
 	}
 	l.lead.proposed++
+	l.lead.begun = append(l.lead.begun, begun{l.lead.proposed, now})
+	l.q.proposed.Add(uint64(len(recs)))
 	l.lead.speculative, _ = l.lead.speculative.Apply(recs, base+kafka.Offset(len(recs))-1)
 	return nil
 }
@@ -150,6 +160,7 @@ func (l *loop) activate() error {
 
 // answer gives the replies that are due.
 func (l *loop) answer() {
+	l.timeCommits()
 	due := 0
 	for due < len(l.lead.waiting) && l.lead.waiting[due].index <= l.applied {
 		t := &l.lead.waiting[due]
@@ -161,6 +172,16 @@ func (l *loop) answer() {
 		return
 	}
 	l.lead.waiting = append([]ticket(nil), l.lead.waiting[due:]...)
+}
+
+// timeCommits takes the time of the proposals that are applied.
+func (l *loop) timeCommits() {
+	n, now := 0, time.Now()
+	for n < len(l.lead.begun) && l.lead.begun[n].index <= l.applied {
+		l.q.commits.Observe(now.Sub(l.lead.begun[n].at))
+		n++
+	}
+	l.lead.begun = append(l.lead.begun[:0], l.lead.begun[n:]...)
 }
 
 // resign ends the leadership: nobody who waits can be told more than why.

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/headrace/headrace/internal/base/histogram"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/controller"
@@ -117,11 +118,16 @@ type Quorum struct {
 	done     chan struct{}
 	err      error // set before done is closed
 	loops    sync.WaitGroup
+	// commits times proposals until they are applied; proposed counts their records.
+	commits  histogram.Histogram
+	proposed atomic.Uint64
 }
 
 // Status is what DescribeQuorum tells of raft, as of the last change.
 type Status struct {
 	Leader   kafka.NodeID // NoNode while none is known
+	Vote     kafka.NodeID // whom this node voted for in Term; NoNode for none
+	Leads    bool         // this node does
 	Term     int32
 	Voters   []kafka.NodeID
 	Learners []kafka.NodeID
@@ -160,6 +166,17 @@ func (q *Quorum) Image() *metadata.Image { return q.image.Load() }
 
 // Status is that of raft.
 func (q *Quorum) Status() Status { return *q.status.Load() }
+
+// Stats is what this node proposed as the leader.
+type Stats struct {
+	Commits  histogram.Snapshot // from a proposal until it is applied here
+	Proposed uint64             // records
+}
+
+// Stats reads the counters.
+func (q *Quorum) Stats() Stats {
+	return Stats{Commits: q.commits.Snapshot(), Proposed: q.proposed.Load()}
+}
 
 // Ready is closed when the first Publish has returned.
 func (q *Quorum) Ready() <-chan struct{} { return q.ready }
