@@ -17,7 +17,7 @@ const shortPowerCuts = 8
 // A power cut is made by FS_IOC_SHUTDOWN on a loop-mounted ext4 image: the kernel forgets every page that was not synced,
 // and the journal is not flushed. What the node acknowledged before must be there after the mount.
 func TestPowerCutsLoseNothingAcknowledged(t *testing.T) {
-	d := newDisk(t)
+	d := newDisk(t, 1<<30)
 	n := newNode(t, filepath.Join(d.mountpoint, "data"))
 	n.start()
 	createTopic(t, n.addr)
@@ -47,7 +47,7 @@ type disk struct {
 	mounted    bool
 }
 
-func newDisk(t *testing.T) *disk {
+func newDisk(t *testing.T, size int64) *disk {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to mount a loop device")
@@ -63,7 +63,7 @@ func newDisk(t *testing.T) *disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(f.Truncate(1<<30), f.Close(), os.Mkdir(d.mountpoint, 0o755)); err != nil {
+	if err := errors.Join(f.Truncate(size), f.Close(), os.Mkdir(d.mountpoint, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil {
