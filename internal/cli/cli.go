@@ -52,7 +52,7 @@ func (c *command) root() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return term.Usage("%s", err) })
-	root.AddCommand(c.dev(), c.server(), c.adopt(), c.topic(), c.produce(), c.consume(), c.config(), c.context(), c.version())
+	root.AddCommand(c.dev(), c.server(), c.adopt(), c.topic(), c.produce(), c.consume(), c.config(), c.doctor(), c.context(), c.version())
 	for _, cmd := range root.Commands() {
 		term.ComplainInUsage(cmd)
 	}
