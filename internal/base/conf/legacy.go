@@ -151,8 +151,6 @@ var legacyAbsent = []legacy{
 		words("quota.window.num quota.window.size.seconds replication.quota.window.num replication.quota.window.size.seconds controller.quota.window.num controller.quota.window.size.seconds"),
 		words("alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds num.replica.alter.log.dirs.threads")),
 		why: "quotas and moves between directories are not there yet"},
-	{names: below("log.cleaner.", "backoff.ms dedupe.buffer.size enable io.buffer.load.factor io.buffer.size io.max.bytes.per.second threads"),
-		why: "compaction is not performed yet"},
 }
 
 var legacyTuning = []legacy{

@@ -39,6 +39,7 @@ type Node struct {
 	Network NetworkConfig
 	Topics  TopicDefaults
 	Upkeep  UpkeepConfig
+	Cleaner CleanerConfig
 	Groups  GroupsConfig
 }
 
@@ -69,6 +70,16 @@ type UpkeepConfig struct {
 	HighWatermarkCheckpoint time.Duration
 	RecoveryThreads         int // a directory
 	ProducerIDExpiration    time.Duration
+}
+
+// CleanerConfig is what compaction may take.
+type CleanerConfig struct {
+	Threads        int // 0: nothing is compacted
+	DedupeBytes    int64
+	LoadFactor     float64
+	BufferBytes    int
+	BytesPerSecond float64
+	Backoff        time.Duration
 }
 
 // GroupsConfig is what group coordinators keep to.
@@ -115,6 +126,11 @@ func newNode(l Layers) (n Node, problems []Problem) {
 			HighWatermarkCheckpoint: r.ms("replica.high.watermark.checkpoint.interval.ms"),
 			RecoveryThreads:         int(r.num("num.recovery.threads.per.data.dir")), ProducerIDExpiration: r.ms("producer.id.expiration.ms"),
 		},
+		Cleaner: CleanerConfig{
+			Threads: int(r.num("log.cleaner.threads")), DedupeBytes: r.num("log.cleaner.dedupe.buffer.size"),
+			LoadFactor: r.value("log.cleaner.io.buffer.load.factor").f, BufferBytes: int(r.num("log.cleaner.io.buffer.size")),
+			BytesPerSecond: r.value("log.cleaner.io.max.bytes.per.second").f, Backoff: r.ms("log.cleaner.backoff.ms"),
+		},
 		Groups: GroupsConfig{
 			OffsetsPartitions: int32(r.num("offsets.topic.num.partitions")), OffsetsReplication: int16(r.num("offsets.topic.replication.factor")),
 			OffsetsSegmentBytes: int(r.num("offsets.topic.segment.bytes")), OffsetsRetention: time.Duration(r.num("offsets.retention.minutes")) * time.Minute,
@@ -124,6 +140,9 @@ func newNode(l Layers) (n Node, problems []Problem) {
 		},
 		FlushMethod: FlushMethod(slices.Index([]string{"auto", "fdatasync", "syncfs"}, r.text("flush.method"))),
 		Durability:  Durability(slices.Index([]string{"flush", "os"}, r.text("durability"))),
+	}
+	if !r.flag("log.cleaner.enable") {
+		n.Cleaner.Threads = 0
 	}
 	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, checkQuorum, checkLimits} {
 		if err := step(r, &n); err != nil {

@@ -36,20 +36,20 @@ var topicStorage = []Def{
 
 var topicCleanup = []Def{
 	{Name: "cleanup.policy", Kind: List, Default: "delete", valid: oneOf("compact", "delete"), Synonyms: same("log.cleanup.policy"),
-		Doc: "What happens to old records: delete removes segments by retention.ms and retention.bytes; compact keeps the newest record of each key; both may be given; an empty list keeps everything. Compaction itself is not performed yet: a topic with compact alone keeps all its records."},
+		Doc: "What happens to old records: delete removes segments by retention.ms and retention.bytes; compact keeps the newest record of each key; both may be given; an empty list keeps everything."},
 	{Name: "retention.ms", Kind: Long, Default: "604800000", valid: atLeast(-1),
 		Synonyms: []Synonym{{"log.retention.ms", 1}, {"log.retention.minutes", minutes}, {"log.retention.hours", hours}},
 		Doc:      "Time for which records are kept under cleanup.policy=delete, by the newest timestamp of a segment; -1 keeps them for ever."},
 	{Name: "retention.bytes", Kind: Long, Default: "-1", Synonyms: same("log.retention.bytes"),
 		Doc: "Size to which a partition's log may grow under cleanup.policy=delete before its oldest segments go; -1 sets no limit. It counts for each partition, not for the topic."},
 	{Name: "delete.retention.ms", Kind: Long, Default: "86400000", valid: atLeast(0), Synonyms: same("log.cleaner.delete.retention.ms"),
-		Doc: "Time for which compaction keeps a record without a value (a deletion) once it is clean. Compaction is not performed yet."},
+		Doc: "Time for which compaction keeps a record without a value (a deletion), counted from when it first meets it."},
 	{Name: "min.compaction.lag.ms", Kind: Long, Default: "0", valid: atLeast(0), Synonyms: same("log.cleaner.min.compaction.lag.ms"),
-		Doc: "Time for which a record is safe from compaction. Compaction is not performed yet."},
+		Doc: "Time for which a record is safe from compaction."},
 	{Name: "max.compaction.lag.ms", Kind: Long, Default: maxLong, valid: atLeast(1), Synonyms: same("log.cleaner.max.compaction.lag.ms"),
-		Doc: "Time after which a record must have been considered for compaction. Compaction is not performed yet."},
+		Doc: "Time after which a record is compacted whatever the dirty ratio; segments are closed after it, too."},
 	{Name: "min.cleanable.dirty.ratio", Kind: Double, Default: "0.5", valid: between(0, 1), Synonyms: same("log.cleaner.min.cleanable.ratio"),
-		Doc: "Share of a log that must be uncompacted before compaction takes it up. Compaction is not performed yet."},
+		Doc: "Share of a log that must be uncompacted before compaction takes it up."},
 }
 
 var topicMessages = []Def{
