@@ -100,6 +100,7 @@ func (p *Partition) begin(log *commitlog.Log, opened *settings) error {
 // end closes the partition to everybody, for the reason given, and returns the log for the caller to close or delete. It
 // waits for an opening in progress: a folder must not be deleted under it.
 func (p *Partition) end(why error) *commitlog.Log {
+	p.set.cleaners.leave(p)
 	p.opening.Lock()
 	defer p.opening.Unlock()
 	p.role.Lock()

@@ -35,6 +35,7 @@ type Partition struct {
 	// stalled is why the last flush could not be made, for want of room; nil once one was.
 	stalled atomic.Pointer[error]
 	traffic traffic
+	cleaned cleaned
 
 	opening sync.Mutex // held while the log is opened, and when it ends
 	// role is held, shared, by whoever uses the log, so that it cannot be closed under them.

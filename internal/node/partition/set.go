@@ -36,6 +36,8 @@ type Config struct {
 	RetentionInterval  time.Duration // log.retention.check.interval.ms, 5 min
 	CheckpointInterval time.Duration // log.flush.offset.checkpoint.interval.ms, 60 s
 	WatermarkInterval  time.Duration // replica.high.watermark.checkpoint.interval.ms, 5 s
+	// Cleaner gives what compaction may take, as it is now; nil means that nothing is compacted.
+	Cleaner func() conf.CleanerConfig
 	// OpenAtOnce is how many logs are opened and recovered at the same time (num.recovery.threads.per.data.dir, 2).
 	OpenAtOnce int
 	// DirFailed, when set, is told of a log dir that went offline.
@@ -45,6 +47,9 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.ProducerExpiration == nil {
 		c.ProducerExpiration = func() time.Duration { return 24 * time.Hour }
+	}
+	if c.Cleaner == nil {
+		c.Cleaner = func() conf.CleanerConfig { return conf.CleanerConfig{Backoff: 15 * time.Second} }
 	}
 	c.RetentionInterval = cmp.Or(c.RetentionInterval, 5*time.Minute)
 	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, time.Minute)
@@ -67,13 +72,14 @@ type Set struct {
 	chance   *rand.Rand // guarded by chanceMu
 	chanceMu sync.Mutex
 
-	upkeep  upkeep
-	jobs    chan func() // for the janitor
-	toOpen  *openQueue
-	stop    chan struct{} // closed first: tickers, opener and janitor end
-	last    chan struct{} // closed then: flushers end
-	helpers sync.WaitGroup
-	flush   sync.WaitGroup
+	upkeep   upkeep
+	cleaners *cleaners
+	jobs     chan func() // for the janitor
+	toOpen   *openQueue
+	stop     chan struct{} // closed first: tickers, opener and janitor end
+	last     chan struct{} // closed then: flushers end
+	helpers  sync.WaitGroup
+	flush    sync.WaitGroup
 }
 
 type found struct {
@@ -91,6 +97,7 @@ func NewSet(c Config) (*Set, error) {
 		jobs:     make(chan func(), 1024), toOpen: newOpenQueue(),
 		stop: make(chan struct{}), last: make(chan struct{}),
 	}
+	s.cleaners = newCleaners(s)
 	for _, ld := range c.Dirs {
 		d := &dir{Dir: ld, set: s}
 		d.flusher = newFlusher(d, c.FS, c.FlushMethod)

@@ -6,6 +6,7 @@ import (
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/compress"
 	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/storage/cleaner"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
@@ -23,8 +24,15 @@ func newSettings(t conf.TopicConfig, producerExpiration time.Duration) *settings
 		IndexBytes: t.Segments.IndexBytes, IndexIntervalBytes: t.Segments.IndexInterval,
 		RetentionBytes: t.Retention.Bytes, RetentionAge: t.Retention.Age,
 		Delete: t.Retention.Delete, Compact: t.Retention.Compact,
+		Compaction: cleaner.Rules{
+			MinLag: t.Compaction.MinLag, MaxLag: t.Compaction.MaxLag, DeleteRetention: t.Compaction.DeleteRetention,
+			MinDirtyRatio: t.Compaction.MinDirtyRatio,
+		},
 		FileDeleteDelay: t.Segments.FileDeleteDelay, ProducerExpiration: producerExpiration,
 		Preallocate: t.Segments.Preallocate, MaxMessageBytes: t.Messages.MaxBytes,
+	}
+	if t.Retention.Compact { // the active segment is never compacted, so it must not be for longer
+		s.log.SegmentAge = min(s.log.SegmentAge, t.Compaction.MaxLag)
 	}
 	m := t.Messages
 	s.rules = batch.ProduceRules{

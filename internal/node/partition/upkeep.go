@@ -20,6 +20,7 @@ func (s *Set) start() {
 		s.helpers.Go(s.openLoop)
 	}
 	s.helpers.Go(s.janitor)
+	s.helpers.Go(s.cleaners.supervise)
 	s.helpers.Go(func() { s.every(s.RetentionInterval, s.retain) })
 	s.helpers.Go(func() { s.every(s.WatermarkInterval, s.checkpointer()) })
 }
