@@ -20,6 +20,12 @@ func (e Env) Confirm(question string) (yes, asked bool) {
 	return answer == "y" || answer == "yes", true
 }
 
+// ErrIsTerminal tells whether standard error is a terminal, where a line can be written over.
+func (e Env) ErrIsTerminal() bool {
+	f, ok := e.Stderr.(*os.File)
+	return ok && isTerminal(f)
+}
+
 // isTerminal takes every character device for a terminal; one that is none, such as /dev/null, answers nothing, which is no.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
