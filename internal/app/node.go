@@ -271,7 +271,7 @@ func (n *Node) serve(context.Context) error {
 		Log:         n.Log.With("component", "transport"),
 		Budget:      transport.NewBudget(net.RequestMemory),
 		MaxFrame:    net.RequestMaxBytes,
-		IdleTimeout: net.MaxIdle,
+		IdleTimeout: net.MaxIdle, ArrivalTime: net.Arrival, StallTime: net.Stall,
 	})
 	n.server.Store(server)
 	n.limit(server, n.current.Load().Network) // now: a change may have been published before there was a server to tell

@@ -48,6 +48,7 @@ type NetworkConfig struct {
 	RequestMaxBytes     int
 	RequestMemory       int64         // for all requests in flight together; never below RequestMaxBytes
 	MaxIdle             time.Duration // negative: no limit
+	Arrival, Stall      time.Duration // of a request and of an answer: headrace.request.arrival.ms, headrace.answer.stall.ms
 	MaxConnections      int
 	MaxConnectionsPerIP int
 	FetchMaxBytes       int
@@ -113,6 +114,7 @@ func newNode(l Layers) (n Node, problems []Problem) {
 		Rack: r.text("broker.rack"), LogDirs: r.list("log.dirs"), SnapshotBytes: r.num("metadata.log.max.record.bytes.between.snapshots"),
 		Network: NetworkConfig{
 			RequestMaxBytes: int(r.num("socket.request.max.bytes")), RequestMemory: r.num("queued.max.request.bytes"),
+			Arrival: r.ms("headrace.request.arrival.ms"), Stall: r.ms("headrace.answer.stall.ms"),
 			MaxIdle: r.ms("connections.max.idle.ms"), MaxConnections: int(r.num("max.connections")), MaxConnectionsPerIP: int(r.num("max.connections.per.ip")),
 			FetchMaxBytes: int(r.num("fetch.max.bytes")), FetchSessions: int(r.num("max.incremental.fetch.session.cache.slots")),
 			DescribePartitions: int(r.num("max.request.partition.size.limit")),

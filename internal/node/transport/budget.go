@@ -203,6 +203,9 @@ func (b *Budget) free(h *Hold) {
 	b.grant()
 }
 
+// capacity is the bytes of the whole budget.
+func (b *Budget) capacity() int64 { return b.total.capacity }
+
 // Used tells how many bytes are reserved now.
 func (b *Budget) Used() int64 {
 	b.mu.Lock()

@@ -72,7 +72,7 @@ func newConn(s *Server, nc net.Conn, listener string) *conn {
 	if host, _, err := net.SplitHostPort(c.client.Address); err == nil {
 		c.client.Host = host
 	}
-	c.out = newWriter(nc, s.IdleTimeout, &s.counters.sent)
+	c.out = newWriter(nc, s, c.stalled)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.waits, c.cancelWait = context.WithCancel(c.ctx)
 	return c
@@ -229,7 +229,7 @@ func (c *conn) gather(size int) (evict func(), err error) {
 }
 
 func (c *conn) frameDeadline(size int) {
-	c.nc.SetReadDeadline(time.Now().Add(frameTime(size)))
+	c.nc.SetReadDeadline(time.Now().Add(c.srv.frameTime(size)))
 	if c.draining.Load() {
 		c.nc.SetReadDeadline(time.Unix(1, 0)) // drain came between: its deadline holds
 	}
@@ -269,7 +269,7 @@ func (c *conn) readPreface() (int, Op, error) {
 		return 0, Op{}, refuse("request of %d bytes (socket.request.max.bytes is %d)", size, c.srv.MaxFrame)
 	}
 	if b, err = c.in.Peek(8); err != nil {
-		return 0, Op{}, err
+		return 0, Op{}, c.late(err, ClosedSlow)
 	}
 	key, version := int16(binary.BigEndian.Uint16(b[4:])), int16(binary.BigEndian.Uint16(b[6:]))
 	op, ok := c.srv.Handler.Lookup(key, version)
@@ -283,18 +283,29 @@ func (c *conn) readPreface() (int, Op, error) {
 	return int(size), op, err
 }
 
-// awaitFrame waits for a frame's length. A connection is idle, and closed, when nothing comes for long and nothing is owed
-// to it.
+// awaitFrame waits for a frame and its length. A connection is idle, and closed, when nothing comes for long and nothing is
+// owed to it; one that has begun a frame is not idle, and has less time.
 func (c *conn) awaitFrame() ([]byte, error) {
+	if err := c.awaitByte(); err != nil {
+		return nil, err
+	}
+	if c.in.Buffered() < 8 {
+		c.frameDeadline(0)
+	}
+	b, err := c.in.Peek(4)
+	return b, c.late(err, ClosedSlow)
+}
+
+func (c *conn) awaitByte() error {
 	for {
 		c.nc.SetReadDeadline(time.Now().Add(c.srv.IdleTimeout))
 		if c.draining.Load() {
-			return nil, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
 		}
-		b, err := c.in.Peek(4)
+		_, err := c.in.Peek(1)
 		busy := len(c.queue) > 0 || c.others.Load() > 0 || time.Since(time.Unix(0, c.answeredAt.Load())) < c.srv.IdleTimeout
 		if err == nil || c.draining.Load() || !busy || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return b, c.late(err, ClosedIdle)
+			return c.late(err, ClosedIdle)
 		}
 	}
 }
@@ -308,9 +319,9 @@ func (c *conn) late(err error, why Closed) error {
 }
 
 // frameTime is how long a frame may take to arrive when nobody waits for its memory (see Budget for when somebody does).
-func frameTime(size int) time.Duration {
-	const grace, rate = 30 * time.Second, 128 << 10
-	return grace + time.Duration(size)*time.Second/rate
+func (s *Server) frameTime(size int) time.Duration {
+	const rate = 128 << 10
+	return s.ArrivalTime + time.Duration(size)*time.Second/rate
 }
 
 // maxGrowth is by how much a request with a Weight may grow when it is decoded: an honest one grows two- to
@@ -337,6 +348,13 @@ func charge(op *Op, size int64) int64 {
 func (c *conn) evict() {
 	c.because(ClosedSlow)
 	c.complain("half-sent request while memory for requests is short")
+	c.close()
+}
+
+// stalled ends a connection whose client takes nothing of a large answer.
+func (c *conn) stalled() {
+	c.because(ClosedSlow)
+	c.complain("large answer not read while memory for answers is short")
 	c.close()
 }
 
@@ -373,9 +391,15 @@ func (c *conn) abandon() {
 	for it := range c.queue {
 		it.frame.release()
 		if it.pending != nil {
-			discard(it.pending.Finish(c.ctx))
+			c.giveUp(it.pending)
 		}
 	}
+}
+
+// giveUp finishes what nobody is to hear of; a panic in it must not keep the rest from being given back.
+func (c *conn) giveUp(p Pending) {
+	defer c.survive("giving up")
+	discard(p.Finish(c.ctx))
 }
 
 // discard gives back what an answer that is not sent holds.

@@ -19,9 +19,12 @@ type Config struct {
 	MaxFrame int
 	// MaxControlFrame is the largest request of any API that carries no records (8 MiB): decoding multiplies those.
 	MaxControlFrame int
-	// IdleTimeout closes a connection without requests (connections.max.idle.ms, 10 min). A peer that takes nothing of
-	// an answer for so long loses its connection too.
+	// IdleTimeout closes a connection without requests (connections.max.idle.ms, 10 min); below 0 none is.
 	IdleTimeout time.Duration
+	// ArrivalTime is how long a request may take from its first byte on, besides a second for each 128 KiB (30 s).
+	ArrivalTime time.Duration
+	// StallTime closes a connection whose peer takes nothing of an answer for so long (5 min).
+	StallTime time.Duration
 	// MaxConnections and MaxConnectionsPerHost bound connections (no bound).
 	MaxConnections, MaxConnectionsPerHost int
 	// Pipeline is how many requests of one connection may wait for their answers (64).
@@ -37,6 +40,15 @@ func (c *Config) setDefaults() {
 	}
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 10 * time.Minute
+	}
+	if c.IdleTimeout < 0 {
+		c.IdleTimeout = math.MaxInt64 / 2
+	}
+	if c.ArrivalTime == 0 {
+		c.ArrivalTime = 30 * time.Second
+	}
+	if c.StallTime == 0 {
+		c.StallTime = 5 * time.Minute
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = math.MaxInt
@@ -55,6 +67,7 @@ type Server struct {
 	ctx        context.Context // ends with Close: everything stops at once
 	cancel     context.CancelFunc
 	complaints sometimes
+	unread     unread
 	counters   counters
 	// accepting counts accept loops, serving the goroutines of connections.
 	accepting, serving sync.WaitGroup
@@ -71,6 +84,7 @@ type Server struct {
 func New(c Config) *Server {
 	c.setDefaults()
 	s := &Server{Config: c, conns: map[*conn]struct{}{}, perHost: map[string]int{}}
+	s.unread.limit, s.unread.of = s.Budget.capacity()/2, map[*writer]*debt{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -88,7 +102,7 @@ func (s *Server) Serve(l net.Listener, name string) {
 }
 
 func (s *Server) accept(l net.Listener, name string) {
-	const maxDelay = time.Second
+	const maxDelay = 250 * time.Millisecond // a flood that has ended keeps nobody waiting for long
 	delay := time.Duration(0)
 	for {
 		nc, err := l.Accept()

@@ -2,8 +2,10 @@ package transport
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -14,6 +16,8 @@ type writer struct {
 	nc      net.Conn
 	buf     []byte
 	timeout time.Duration // longest time without progress
+	unread  *unread       // of the whole server
+	cut     func()        // ends the connection, whose answers take too much
 	sendf   func(p Piece) (sent int, err error)
 	sent    *atomic.Uint64 // bytes, of the whole server
 }
@@ -25,8 +29,8 @@ const (
 	sendChunk = 1 << 20
 )
 
-func newWriter(nc net.Conn, timeout time.Duration, sent *atomic.Uint64) *writer {
-	w := &writer{nc: nc, timeout: timeout, sent: sent}
+func newWriter(nc net.Conn, s *Server, cut func()) *writer {
+	w := &writer{nc: nc, timeout: s.StallTime, sent: &s.counters.sent, unread: &s.unread, cut: cut}
 	w.sendf = fileSender(nc)
 	return w
 }
@@ -122,6 +126,14 @@ func (w *writer) send(p Piece) error {
 	return nil
 }
 
+// chunk is how much is written at once: of an answer that counts as unread less, so that progress shows sooner.
+func (w *writer) chunk(d *debt) int {
+	if d != nil {
+		return flushAt
+	}
+	return sendChunk
+}
+
 func (w *writer) flushIfLarge() error {
 	if len(w.buf) < flushAt {
 		return nil
@@ -131,12 +143,20 @@ func (w *writer) flushIfLarge() error {
 
 func (w *writer) flush() error {
 	b := w.buf
+	var d *debt
+	if len(b) > keepAt {
+		d = w.unread.owed(w, int64(cap(b)), time.Now())
+		defer w.unread.paid(w, d)
+	}
 	for len(b) > 0 {
 		w.nc.SetWriteDeadline(time.Now().Add(w.timeout))
-		n, err := w.nc.Write(b[:min(len(b), sendChunk)])
+		n, err := w.nc.Write(b[:min(len(b), w.chunk(d))])
 		w.sent.Add(uint64(n))
-		if err != nil {
-			return err
+		if d != nil && n > 0 {
+			d.moved.Store(time.Now().UnixNano())
+		}
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			return err // a slow client took a part, which is progress
 		}
 		b = b[n:]
 	}
