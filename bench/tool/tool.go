@@ -47,7 +47,7 @@ func (s Set) run(ctx context.Context, cmd *exec.Cmd, shown []string) (string, er
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("%s: %w", shown[0], context.Cause(ctx))
 	case err != nil:
-		return "", fmt.Errorf("%s: %w: %s", shown[0], err, tail(errs.String()+"\n"+out.String()))
+		return "", fmt.Errorf("%s: %w: %s", shown[0], err, tail(out.String()+"\n"+errs.String()))
 	}
 	return out.String(), nil
 }

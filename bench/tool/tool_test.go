@@ -1,6 +1,10 @@
 package tool
 
 import (
+	"context"
+	"errors"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -56,5 +60,35 @@ func TestEndToEnd(t *testing.T) {
 	}
 	if _, err := parseEndToEnd("0\t182.283138\nAvg latency: 3.4362 ms\n"); err == nil {
 		t.Error("half a summary passes")
+	}
+}
+
+func TestLoad(t *testing.T) {
+	got, err := parseLoad(`{"work":"produce","records":9,"recordsPerSecond":4.5,"latencyMs":{"p50":1,"p99":2,"p999":3,"max":4},"interrupted":false}`)
+	if err != nil || got.RecordsPerSecond != 4.5 || got.Latency.P99 != 2 || got.Latency.P999 != 3 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, text := range []string{"", `{"records":0}`, `{"records":5,"interrupted":true}`} {
+		if got, err := parseLoad(text); err == nil {
+			t.Errorf("%q gives %+v", text, got)
+		}
+	}
+}
+
+func TestAProgramThatFailsTellsItsComplaint(t *testing.T) {
+	s := Set{Ran: func(string) {}}
+	_, err := s.run(t.Context(), exec.Command("sh", "-c", "echo out; echo complaint >&2; exit 3"), []string{"sh"})
+	if err == nil || !strings.HasSuffix(err.Error(), "complaint") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestAProgramEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("the broker is gone")
+	cancel(gone)
+	_, err := Set{Ran: func(string) {}}.run(ctx, exec.Command("sleep", "60"), []string{"sleep"})
+	if !errors.Is(err, gone) {
+		t.Errorf("the error is %v, and does not say why", err)
 	}
 }
