@@ -8,8 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/headrace/headrace/internal/cli/nodeconf"
 	"github.com/headrace/headrace/internal/cli/bench"
+	"github.com/headrace/headrace/internal/cli/group"
+	"github.com/headrace/headrace/internal/cli/nodeconf"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -53,7 +54,12 @@ func (c *command) root() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return term.Usage("%s", err) })
-	root.AddCommand(c.dev(), c.server(), c.adopt(), c.topic(), c.produce(), c.consume(), c.config(), c.doctor(), c.context(), c.version(), bench.New(c.at, c.env))
+	root.AddCommand(
+		c.dev(), c.server(), c.adopt(),
+		c.topic(), c.produce(), c.consume(), group.New(c.at, c.env), c.config(), c.context(),
+		c.doctor(), bench.New(c.at, c.env),
+		c.version(),
+	)
 	for _, cmd := range root.Commands() {
 		term.ComplainInUsage(cmd)
 	}

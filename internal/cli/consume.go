@@ -44,7 +44,7 @@ func (c *command) consume() *cobra.Command {
 			"With --group the reading is shared with the other members of the group and goes on where the group stopped; --from is for the first time.\n\n" +
 			recordformat.Help + "\n\n" +
 			"--filter takes " + filter.Help + ". Records that it fails on are left out and counted.",
-		Args: term.AtLeastOne("TOPIC"), ValidArgsFunction: c.completeTopics,
+		Args: term.AtLeastOne("TOPIC"), ValidArgsFunction: c.at.CompleteTopics,
 		Example: "  headrace consume orders --print key,value\n" +
 			"  headrace consume orders --from -10 --follow\n" +
 			"  headrace consume orders --offset @2026-01-02:2026-01-03 -o json\n" +
@@ -71,7 +71,7 @@ func (c *command) consume() *cobra.Command {
 	f.BoolVar(&o.follow, "follow", false, "go on at the end")
 	f.BoolVarP(&o.regex, "regex", "r", false, "each TOPIC is a regular expression, and the topics that any of them finds are read")
 	f.StringVar(&o.filters, "filter", "", "show only records for which "+filter.Help+" is true")
-	_ = cmd.RegisterFlagCompletionFunc("group", c.completeGroups)
+	_ = cmd.RegisterFlagCompletionFunc("group", c.at.CompleteGroups)
 	o.show.flags(cmd)
 	return cmd
 }

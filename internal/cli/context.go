@@ -66,7 +66,7 @@ func (c *command) contextShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show [NAME]", Short: "Show the settings that count, and where each comes from",
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: c.completeContexts,
+		ValidArgsFunction: c.at.CompleteContexts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if err := cmd.Flags().Set("context", args[0]); err != nil {
@@ -178,7 +178,7 @@ func (c *command) contextChange(use, short, done string, change func(*cobra.Comm
 	cmd := &cobra.Command{
 		Use: use, Short: short,
 		Args:              term.One("NAME"),
-		ValidArgsFunction: c.completeContexts,
+		ValidArgsFunction: c.at.CompleteContexts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			contexts, err := c.at.LoadContexts()
 			if err != nil {

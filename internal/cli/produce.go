@@ -42,7 +42,7 @@ func (c *command) produce() *cobra.Command {
 		Use: "produce TOPIC", Short: "Write the lines of standard input to a topic",
 		Long: "Writes each line of standard input as one record, until the input ends, and tells the number of records on standard error.\n" +
 			"With --format json a line is a record as consume --format json prints it: its key, value, headers and timestamp count.",
-		Args: term.One("TOPIC"), ValidArgsFunction: c.completeTopics,
+		Args: term.One("TOPIC"), ValidArgsFunction: c.at.CompleteTopics,
 		Example: "  echo hello | headrace produce greetings\n" +
 			"  printf 'k1:v1\\nk2:v2\\n' | headrace produce pairs --key-separator :\n" +
 			"  headrace consume orders --format json | headrace produce copy --format json",

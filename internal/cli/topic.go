@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/conf"
+	"github.com/headrace/headrace/internal/cli/configs"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -63,6 +64,7 @@ func (c *command) topicCreate() *cobra.Command {
 	f.Int32Var(&partitions, "partitions", -1, "partitions (default: the cluster's)")
 	f.Int16Var(&replication, "replication-factor", -1, "replicas of each partition (default: the cluster's)")
 	f.StringArrayVar(&settings, "config", nil, "topic key as key=value, may be repeated")
+	_ = cmd.RegisterFlagCompletionFunc("config", completeTopicKey(true))
 	f.BoolVar(&ifMissing, "if-not-exists", false, "leave topics that exist as they are")
 	return cmd
 }
@@ -72,7 +74,7 @@ func (c *command) topicDelete() *cobra.Command {
 	var ifThere bool
 	cmd := &cobra.Command{
 		Use: "delete TOPIC...", Short: "Delete topics with all their records",
-		Args: term.AtLeastOne("TOPIC"), ValidArgsFunction: c.completeTopics,
+		Args: term.AtLeastOne("TOPIC"), ValidArgsFunction: c.at.CompleteTopics,
 		RunE: func(cmd *cobra.Command, topics []string) error {
 			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
 				done, err := a.DeleteTopics(ctx, topics...)
@@ -103,7 +105,7 @@ func (c *command) topicAlter() *cobra.Command {
 	var settings, removed []string
 	cmd := &cobra.Command{
 		Use: "alter TOPIC", Short: "Change the keys of a topic, or add partitions",
-		Args: term.One("TOPIC"), ValidArgsFunction: c.completeTopics,
+		Args: term.One("TOPIC"), ValidArgsFunction: c.at.CompleteTopics,
 		Example: "  headrace topic alter orders --config retention.ms=3600000 --delete-config segment.ms --partitions 12",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changes, err := parseChanges(settings, removed)
@@ -126,7 +128,15 @@ func (c *command) topicAlter() *cobra.Command {
 	f.IntVar(&partitions, "partitions", 0, "number of partitions that the topic shall have; it cannot shrink, and keys may go to other partitions")
 	f.StringArrayVar(&settings, "config", nil, "topic key as key=value, may be repeated")
 	f.StringArrayVar(&removed, "delete-config", nil, "topic key that shall have its default again, may be repeated")
+	_ = cmd.RegisterFlagCompletionFunc("config", completeTopicKey(true))
+	_ = cmd.RegisterFlagCompletionFunc("delete-config", completeTopicKey(false))
 	return cmd
+}
+
+func completeTopicKey(withValue bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return configs.CompleteKeys(conf.ScopeTopic, withValue, typed)
+	}
 }
 
 func alterTopic(ctx context.Context, a *kadm.Client, topic string, changes []kadm.AlterConfig, partitions int) error {

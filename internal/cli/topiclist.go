@@ -84,7 +84,7 @@ func (c *command) topicDescribe() *cobra.Command {
 	var form *term.Form
 	cmd := &cobra.Command{
 		Use: "describe TOPIC...", Short: "Show partitions, offsets and the keys that are set",
-		Args: term.AtLeastOne("TOPIC"), ValidArgsFunction: c.completeTopics,
+		Args: term.AtLeastOne("TOPIC"), ValidArgsFunction: c.at.CompleteTopics,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			slices.Sort(names)
 			return c.at.Ask(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {

@@ -26,8 +26,12 @@ func (e Env) ErrIsTerminal() bool {
 	return ok && isTerminal(f)
 }
 
-// isTerminal takes every character device for a terminal; one that is none, such as /dev/null, answers nothing, which is no.
+// isTerminal takes every character device but the null device for a terminal. One that is none answers nothing, which is no.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }

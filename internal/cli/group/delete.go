@@ -1,0 +1,178 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/cli/target"
+	"github.com/headrace/headrace/internal/cli/term"
+)
+
+// gone is a committed offset that a deletion takes away.
+type gone struct {
+	Group string `json:"group"`
+	committedOffset
+}
+
+func (c *commands) delete() *cobra.Command {
+	var form *term.Form
+	var execute bool
+	cmd := &cobra.Command{
+		Use: "delete GROUP...", Short: "Delete groups with their offsets; shows what would go first",
+		Args: term.AtLeastOne("GROUP"), ValidArgsFunction: c.at.CompleteGroups,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			slices.Sort(names)
+			names = slices.Compact(names)
+			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+				offsets, err := c.whatGoes(ctx, a, "delete", names, nil)
+				if err != nil {
+					return err
+				}
+				execute, err := c.env.Propose(term.Proposal{
+					Form: *form, Execute: execute, Show: showGone(names, offsets),
+					Question: fmt.Sprintf("delete %d %s?", len(names), term.Plural(len(names), "group")),
+				})
+				if err == nil && execute {
+					err = deleteGroups(ctx, a, names)
+				}
+				if err != nil {
+					return err
+				}
+				return c.concluded(*form, execute, offsets, "deleted %d %s\n", len(names), term.Plural(len(names), "group"))
+			})
+		},
+	}
+	term.ExecuteFlag(cmd, &execute)
+	form = term.OutputFlag(cmd)
+	return cmd
+}
+
+func (c *commands) deleteOffsets() *cobra.Command {
+	var form *term.Form
+	var execute bool
+	var topics []string
+	cmd := &cobra.Command{
+		Use: "delete-offsets GROUP", Short: "Delete where a group stands in topics; shows what would go first",
+		Args: term.One("GROUP"), ValidArgsFunction: c.at.CompleteGroups,
+		Example: "  headrace group delete-offsets billing --topic orders:0,3-5 --execute",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			choice, err := parseChoices("--topic", topics)
+			if err != nil {
+				return err
+			}
+			if len(choice) == 0 {
+				return term.Usage("group delete-offsets: --topic TOPIC is missing")
+			}
+			name := args[0]
+			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
+				offsets, err := c.whatGoes(ctx, a, "", []string{name}, choice)
+				if err != nil {
+					return err
+				}
+				if len(offsets) == 0 {
+					return fmt.Errorf("group %s has no offsets there (headrace group describe %s shows those it has)", name, name)
+				}
+				execute, err := c.env.Propose(term.Proposal{
+					Form: *form, Execute: execute, Show: showGone(nil, offsets),
+					Question: fmt.Sprintf("delete %d %s of group %s?", len(offsets), term.Plural(len(offsets), "offset"), name),
+				})
+				if err == nil && execute {
+					err = forget(ctx, a, name, offsets)
+				}
+				if err != nil {
+					return err
+				}
+				return c.concluded(*form, execute, offsets, "deleted %d %s of group %s\n", len(offsets), term.Plural(len(offsets), "offset"), name)
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&topics, "topic", nil, "TOPIC or TOPIC:PARTITIONS, such as orders:0,3-5, may be repeated")
+	_ = cmd.RegisterFlagCompletionFunc("topic", c.at.CompleteTopics)
+	term.ExecuteFlag(cmd, &execute)
+	form = term.OutputFlag(cmd)
+	return cmd
+}
+
+// whatGoes lists the offsets that go. Where verb says what happens to the groups themselves, they must be without members.
+func (c *commands) whatGoes(ctx context.Context, a *kadm.Client, verb string, names []string, choice choices) ([]gone, error) {
+	all := []gone{}
+	for _, name := range names {
+		g, there, err := find(ctx, a, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case !there && verb == "":
+			return nil, missing("delete the offsets of", name)
+		case !there:
+			return nil, missing(verb, name)
+		case verb != "" && len(g.Members) > 0:
+			return nil, live(verb, g)
+		}
+		offsets, err := committed(ctx, a, name, choice)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range offsets {
+			all = append(all, gone{name, o})
+		}
+	}
+	return all, nil
+}
+
+func showGone(names []string, offsets []gone) func(io.Writer) error {
+	return func(w io.Writer) error {
+		for _, name := range names {
+			if !slices.ContainsFunc(offsets, func(o gone) bool { return o.Group == name }) {
+				fmt.Fprintf(w, "group %s has no offsets\n", name)
+			}
+		}
+		if len(offsets) == 0 {
+			return nil
+		}
+		return term.Table(offsets,
+			term.Col("group", func(o gone) any { return o.Group }),
+			term.Col("topic", func(o gone) any { return o.Topic }),
+			term.Col("partition", func(o gone) any { return o.Partition }),
+			term.Col("committed", func(o gone) any { return o.Committed }))(w)
+	}
+}
+
+func deleteGroups(ctx context.Context, a *kadm.Client, names []string) error {
+	done, err := a.DeleteGroups(ctx, names...)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, name := range names {
+		if r := done[name]; r.Err != nil {
+			failed = append(failed, groupError("delete", name, target.Explain(r.Err, r.ErrMessage)))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func forget(ctx context.Context, a *kadm.Client, name string, offsets []gone) error {
+	var set kadm.TopicsSet
+	for _, o := range offsets {
+		set.Add(o.Topic, o.Partition)
+	}
+	done, err := a.DeleteOffsets(ctx, name, set)
+	if err != nil {
+		return groupError("delete the offsets of", name, err)
+	}
+	var failed []error
+	done.EachError(func(topic string, partition int32, err error) {
+		if errors.Is(err, kerr.GroupSubscribedToTopic) {
+			err = fmt.Errorf("its members read %s: stop them first", topic)
+		}
+		failed = append(failed, fmt.Errorf("cannot delete the offset of partition %d of %s of group %s: %w", partition, topic, name, target.Explain(err, "")))
+	})
+	return errors.Join(failed...)
+}
