@@ -8,13 +8,14 @@ import (
 	"syscall"
 
 	"github.com/headrace/headrace/internal/app"
+	"github.com/headrace/headrace/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	env := app.OSEnv()
 	env.CoarseTimers = app.CoarseTimers
-	code := app.Main(ctx, os.Args[1:], env)
+	code := app.Main(ctx, cli.Args(os.Args), env)
 	stop()
 	os.Exit(code)
 }

@@ -5,11 +5,14 @@ package cli
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headrace/headrace/internal/cli/bench"
+	"github.com/headrace/headrace/internal/cli/cluster"
 	"github.com/headrace/headrace/internal/cli/group"
+	"github.com/headrace/headrace/internal/cli/kafkatools"
 	"github.com/headrace/headrace/internal/cli/nodeconf"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
@@ -27,6 +30,10 @@ type Roles struct {
 
 // Run executes one command line, without the program's name, and returns the exit code.
 func Run(ctx context.Context, args []string, env term.Env, roles Roles) int {
+	// Programs of other names read their own arguments, and have begun before the commands here are made.
+	if len(args) > 0 && kafkatools.Is(args[0]) {
+		return kafkatools.Run(ctx, args[0], args[1:], env)
+	}
 	c := &command{env: env, roles: roles, at: target.New(env)}
 	root := c.root()
 	root.SetArgs(args)
@@ -34,6 +41,18 @@ func Run(ctx context.Context, args []string, env term.Env, roles Roles) int {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	return env.Conclude(ctx, root.ExecuteContext(ctx))
+}
+
+// Args are the arguments of a process without the program's name, except where that is the name of a tool that headrace can
+// stand in for: a link to headrace by that name is that tool.
+func Args(argv []string) []string {
+	if len(argv) == 0 {
+		return nil
+	}
+	if name := filepath.Base(argv[0]); kafkatools.Is(name) {
+		return append([]string{name}, argv[1:]...)
+	}
+	return argv[1:]
 }
 
 // command carries what all subcommands share.
@@ -56,10 +75,11 @@ func (c *command) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return term.Usage("%s", err) })
 	root.AddCommand(
 		c.dev(), c.server(), c.adopt(),
-		c.topic(), c.produce(), c.consume(), group.New(c.at, c.env), c.config(), c.context(),
+		c.topic(), c.produce(), c.consume(), group.New(c.at, c.env), cluster.New(c.at, c.env), c.config(), c.context(),
 		c.doctor(), bench.New(c.at, c.env),
-		c.version(),
+		c.man(), c.version(),
 	)
+	root.AddCommand(kafkatools.New(c.env)...)
 	for _, cmd := range root.Commands() {
 		term.ComplainInUsage(cmd)
 	}

@@ -26,12 +26,14 @@ final class ToolRun {
     final int code;
     final String out;
     final String err;
+    final Throwable failure; // what main threw, or null
 
-    private ToolRun(String name, int code, String out, String err) {
+    private ToolRun(String name, int code, String out, String err, Throwable failure) {
         this.name = name;
         this.code = code;
         this.out = out;
         this.err = err;
+        this.failure = failure;
     }
 
     /** Thrown where a tool would have ended the process. */
@@ -50,6 +52,17 @@ final class ToolRun {
     }
 
     static ToolRun with(InputStream in, String mainClass, String... args) throws Exception {
+        long begin = System.nanoTime();
+        ToolRun run = any(in, mainClass, args);
+        run.report(args, begin);
+        if (run.failure != null) {
+            throw new AssertionError(run.name + " failed", run.failure);
+        }
+        return run;
+    }
+
+    /** A run that may end in any way. What a tool throws out of main is told as the JVM would: on standard error, code 1. */
+    static ToolRun any(InputStream in, String mainClass, String... args) throws Exception {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         PrintStream oldOut = System.out;
@@ -67,16 +80,24 @@ final class ToolRun {
         };
         Exit.setExitProcedure(exit);
         Exit.setHaltProcedure(exit);
+        List<Runnable> hooks = new ArrayList<>();
+        Exit.setShutdownHookAdder((hookName, hook) -> hooks.add(hook));
         Throwable[] failure = {null};
         Thread thread = new Thread(() -> failure[0] = call(mainClass, args), mainClass);
         thread.setDaemon(true);
-        long begin = System.nanoTime();
         try {
             System.setIn(in);
             System.setOut(new PrintStream(out, false, StandardCharsets.UTF_8));
             System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
             thread.start();
             thread.join(TimeUnit.SECONDS.toMillis(LIMIT_SECONDS));
+            if (failure[0] != null) {
+                System.err.print("Exception in thread \"main\" ");
+                failure[0].printStackTrace();
+            }
+            if (!thread.isAlive()) {
+                hooks.forEach(Runnable::run);
+            }
         } finally {
             System.out.flush();
             System.setIn(oldIn);
@@ -84,16 +105,11 @@ final class ToolRun {
             System.setErr(oldErr);
         }
         String name = mainClass.substring(mainClass.lastIndexOf('.') + 1);
-        ToolRun run = new ToolRun(name, Math.max(first[0], 0), out.toString(StandardCharsets.UTF_8),
-            err.toString(StandardCharsets.UTF_8));
-        run.report(args, begin);
+        int code = failure[0] != null ? 1 : Math.max(first[0], 0);
         if (thread.isAlive()) {
-            throw new AssertionError(name + " did not end within " + LIMIT_SECONDS + " s");
+            failure[0] = new AssertionError(name + " did not end within " + LIMIT_SECONDS + " s");
         }
-        if (failure[0] != null) {
-            throw new AssertionError(name + " failed", failure[0]);
-        }
-        return run;
+        return new ToolRun(name, code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8), failure[0]);
     }
 
     /** Runs a tool in a process of its own, for those that report from a shutdown hook. */
@@ -108,7 +124,7 @@ final class ToolRun {
         boolean ended = process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS);
         process.destroyForcibly().waitFor();
         String name = mainClass.substring(mainClass.lastIndexOf('.') + 1);
-        ToolRun run = new ToolRun(name, process.exitValue(), Files.readString(out), Files.readString(err));
+        ToolRun run = new ToolRun(name, process.exitValue(), Files.readString(out), Files.readString(err), null);
         Files.delete(out);
         Files.delete(err);
         run.report(args, begin);

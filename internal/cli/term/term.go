@@ -74,7 +74,7 @@ func (e Env) Conclude(ctx context.Context, err error) int {
 	switch {
 	case code == ExitInterrupted:
 		e.Warn("interrupted")
-	case err != nil && code != ExitOK:
+	case err != nil && code != ExitOK && err.Error() != "": // one without words has been told
 		e.Warn("%s", OneLine(err))
 	}
 	return code
@@ -92,4 +92,22 @@ func Plural(n int, noun string) string {
 		return noun
 	}
 	return noun + "s"
+}
+
+// Bytes is a number of bytes for people.
+func Bytes(n int64) string {
+	switch {
+	case n < 0:
+		return "?"
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n), ""
+	for _, unit = range []string{"KiB", "MiB", "GiB", "TiB", "PiB"} {
+		value /= 1 << 10
+		if value < 1<<10 {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", value, unit)
 }
