@@ -151,6 +151,9 @@ type version struct {
 	Arch    string `json:"arch"`
 }
 
+// release is the version that deploy/build stamps through the linker; empty in other builds.
+var release string
+
 func thisVersion() version {
 	v := version{Version: "unknown", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -162,6 +165,9 @@ func thisVersion() version {
 				v.Commit = s.Value[:12]
 			}
 		}
+	}
+	if release != "" {
+		v.Version = release
 	}
 	return v
 }
