@@ -156,8 +156,13 @@ func (m *compacted) stable(l *Log) kafka.Offset {
 	return l.End()
 }
 
+// ample resources let a cleaning go through all that is dirty.
+func ample() cleaner.Resources {
+	return cleaner.Resources{MapBytes: 24 << 10, MapLoad: 0.9, BufferBytes: 4096, Throttle: func(int) error { return nil }}
+}
+
 func (m *compacted) resources() cleaner.Resources {
-	res := cleaner.Resources{MapBytes: 24 << 10, MapLoad: 0.9, BufferBytes: 4096, Throttle: func(int) error { return nil }}
+	res := ample()
 	if m.r.IntN(3) == 0 {
 		res.MapBytes = 24 * 8 // full at once
 	}

@@ -93,6 +93,12 @@ func (s *Segment) named(suffix, last string) string {
 func (s *Segment) Retire() (names []string, err error) {
 	for _, suffix := range cleanedFiles() {
 		err := s.fs.Rename(s.path(suffix), s.path(suffix)+DeletedSuffix)
+		if vfs.Refused(err) { // for the longer name
+			err = s.fs.Remove(s.path(suffix))
+			if err == nil {
+				continue
+			}
+		}
 		if isNotExist(err) {
 			continue
 		}
