@@ -80,7 +80,11 @@ func (c *command) root() *cobra.Command {
 		c.man(), c.version(),
 	)
 	root.AddCommand(kafkatools.New(c.env)...)
+	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args, cmd.RunE = term.UnknownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
 		term.ComplainInUsage(cmd)
 	}
 	return root

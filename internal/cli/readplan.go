@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/headrace/headrace/internal/cli/offsets"
-	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
 
@@ -46,10 +45,8 @@ func makePlan(ctx context.Context, client *kgo.Client, o *consumeOptions) (readP
 	if err != nil {
 		return nil, err
 	}
-	for p, b := range at {
-		if b.Err != nil {
-			return nil, fmt.Errorf("ask for the offsets of partition %d of %s: %w", p.Number, p.Topic, target.Explain(b.Err, ""))
-		}
+	if err := at.Known(); err != nil {
+		return nil, err
 	}
 	return planBetween(ctx, client, at, o)
 }

@@ -17,8 +17,8 @@ import (
 )
 
 func (c *command) topic() *cobra.Command {
-	cmd := term.Group("topic", "Create, list, describe, alter and delete topics",
-		c.topicCreate(), c.topicList(), c.topicDescribe(), c.topicAlter(), c.topicDelete())
+	cmd := term.Group("topic", "Create, list, describe, alter, trim and delete topics",
+		c.topicCreate(), c.topicList(), c.topicDescribe(), c.topicAlter(), c.topicTrim(), c.topicDelete())
 	c.at.Flags(cmd)
 	return cmd
 }

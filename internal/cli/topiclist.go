@@ -27,6 +27,7 @@ type topicJSON struct {
 	Internal          bool              `json:"internal"`
 	Partitions        int               `json:"partitions"`
 	ReplicationFactor int               `json:"replicationFactor"`
+	Bytes             *int64            `json:"bytes,omitempty"` // on all disks; -1 where not known
 	Configs           map[string]string `json:"configs,omitempty"`
 	Detail            []partitionJSON   `json:"partitionDetail,omitempty"`
 }
@@ -38,12 +39,13 @@ type partitionJSON struct {
 	ISR       []int32 `json:"isr"`
 	Start     int64   `json:"startOffset"`
 	End       int64   `json:"endOffset"`
+	Bytes     int64   `json:"bytes"` // on the leader's disk; -1 where not known
 	Error     string  `json:"error,omitempty"`
 }
 
 func (c *command) topicList() *cobra.Command {
 	var form *term.Form
-	var internal bool
+	var internal, sizes bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List topics",
 		Args: cobra.NoArgs,
@@ -59,17 +61,70 @@ func (c *command) topicList() *cobra.Command {
 						topics = append(topics, summary(d))
 					}
 				}
-				return c.env.Print(*form, topics, term.Table(topics,
-					term.Col("name", func(t topicJSON) any { return t.Name }),
-					term.Col("partitions", func(t topicJSON) any { return t.Partitions }),
-					term.Col("replicas", func(t topicJSON) any { return t.ReplicationFactor }),
-					term.Col("id", func(t topicJSON) any { return t.ID })))
+				if sizes {
+					addSizes(topics, diskSizes(ctx, a, nil))
+				}
+				return c.env.Print(*form, topics, topicTable(topics, sizes))
 			})
 		},
 	}
 	form = term.OutputFlag(cmd)
+	cmd.Flags().BoolVar(&sizes, "sizes", false, "show what topics take on all disks")
 	cmd.Flags().BoolVar(&internal, "internal", false, "list the cluster's own topics too")
 	return cmd
+}
+
+func topicTable(topics []topicJSON, sizes bool) func(io.Writer) error {
+	columns := []term.Column[topicJSON]{
+		term.Col("name", func(t topicJSON) any { return t.Name }),
+		term.Col("partitions", func(t topicJSON) any { return t.Partitions }),
+		term.Col("replicas", func(t topicJSON) any { return t.ReplicationFactor }),
+		term.Col("id", func(t topicJSON) any { return t.ID }),
+	}
+	if sizes {
+		columns = append(columns, term.Col("size", func(t topicJSON) any { return term.Bytes(*t.Bytes) }))
+	}
+	return term.Table(topics, columns...)
+}
+
+// replica is one copy of a partition.
+type replica struct {
+	offsets.Partition
+	node int32
+}
+
+// diskSizes asks the nodes what the copies of partitions take on their disks. It is empty where they do not tell.
+func diskSizes(ctx context.Context, a *kadm.Client, of kadm.TopicsSet) map[replica]int64 {
+	sizes := map[replica]int64{}
+	all, err := a.DescribeAllLogDirs(ctx, of)
+	if err != nil && len(all) == 0 {
+		return sizes
+	}
+	for _, dirs := range all {
+		for _, d := range dirs {
+			for _, parts := range d.Topics {
+				for _, p := range parts {
+					sizes[replica{offsets.Partition{Topic: p.Topic, Number: p.Partition}, p.Broker}] += p.Size
+				}
+			}
+		}
+	}
+	return sizes
+}
+
+// addSizes adds up what topics take.
+func addSizes(topics []topicJSON, sizes map[replica]int64) {
+	total := map[string]int64{}
+	for r, n := range sizes {
+		total[r.Topic] += n
+	}
+	for i, t := range topics {
+		n, known := total[t.Name]
+		if !known {
+			n = -1
+		}
+		topics[i].Bytes = &n
+	}
 }
 
 func summary(d kadm.TopicDetail) topicJSON {
@@ -119,15 +174,26 @@ func describe(ctx context.Context, client *kgo.Client, names []string) ([]topicJ
 	if err != nil {
 		return nil, err
 	}
+	var parts kadm.TopicsSet
+	for _, p := range offsets.Of(details) {
+		parts.Add(p.Topic, p.Number)
+	}
+	sizes := diskSizes(ctx, a, parts)
 	var topics []topicJSON
 	for _, name := range names {
 		t := summary(details[name])
 		t.Configs = overrides(configs, name)
 		for _, p := range details[name].Partitions.Sorted() {
-			t.Detail = append(t.Detail, detail(p, at))
+			d := detail(p, at)
+			d.Bytes = -1
+			if n, known := sizes[replica{offsets.Partition{Topic: p.Topic, Number: p.Partition}, p.Leader}]; known {
+				d.Bytes = n
+			}
+			t.Detail = append(t.Detail, d)
 		}
 		topics = append(topics, t)
 	}
+	addSizes(topics, sizes)
 	return topics, nil
 }
 
@@ -201,6 +267,7 @@ func partitionTable(parts []partitionJSON) func(io.Writer) error {
 		term.Col("in sync", func(p partitionJSON) any { return numbers(p.ISR) }),
 		term.Col("start", func(p partitionJSON) any { return known(p, p.Start) }),
 		term.Col("end", func(p partitionJSON) any { return known(p, p.End) }),
+		term.Col("size", func(p partitionJSON) any { return term.Bytes(p.Bytes) }),
 		term.Col("records", func(p partitionJSON) any {
 			if p.Error != "" {
 				return p.Error

@@ -175,10 +175,21 @@ func entryOf(c kmsg.DescribeConfigsResponseResourceConfig) entry {
 	}
 	for _, s := range c.ConfigSynonyms {
 		if s.Source == kmsg.ConfigSourceDefaultConfig {
-			e.Default = s.Value
+			e.Default = synonymValue(c.Name, s)
 		}
 	}
 	return e
+}
+
+// synonymValue is the value of another key that stands for one, with its name where its unit is another: retention.ms has its
+// default from log.retention.hours.
+func synonymValue(key string, s kmsg.DescribeConfigsResponseResourceConfigConfigSynonym) *string {
+	unit := func(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+	if s.Value == nil || unit(key) == unit(s.Name) {
+		return s.Value
+	}
+	text := s.Name + "=" + *s.Value
+	return &text
 }
 
 // sourceName is where a value was set, in a word.

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/cli/offsets"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -31,12 +32,12 @@ func (c *commands) delete() *cobra.Command {
 			slices.Sort(names)
 			names = slices.Compact(names)
 			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
-				offsets, err := c.whatGoes(ctx, a, "delete", names, nil)
+				going, err := c.whatGoes(ctx, a, "delete", names, nil)
 				if err != nil {
 					return err
 				}
 				execute, err := c.env.Propose(term.Proposal{
-					Form: *form, Execute: execute, Show: showGone(names, offsets),
+					Form: *form, Execute: execute, Show: showGone(names, going),
 					Question: fmt.Sprintf("delete %d %s?", len(names), term.Plural(len(names), "group")),
 				})
 				if err == nil && execute {
@@ -45,7 +46,7 @@ func (c *commands) delete() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.concluded(*form, execute, offsets, "deleted %d %s\n", len(names), term.Plural(len(names), "group"))
+				return c.env.Concluded(*form, execute, going, term.Lines("deleted %d %s\n", len(names), term.Plural(len(names), "group")))
 			})
 		},
 	}
@@ -63,33 +64,33 @@ func (c *commands) deleteOffsets() *cobra.Command {
 		Args: term.One("GROUP"), ValidArgsFunction: c.at.CompleteGroups,
 		Example: "  headrace group delete-offsets billing --topic orders:0,3-5 --execute",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			choice, err := parseChoices("--topic", topics)
+			choice, err := offsets.ParseChoices(topics)
 			if err != nil {
-				return err
+				return term.Usage("--topic: %s", err)
 			}
 			if len(choice) == 0 {
 				return term.Usage("group delete-offsets: --topic TOPIC is missing")
 			}
 			name := args[0]
 			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
-				offsets, err := c.whatGoes(ctx, a, "", []string{name}, choice)
+				going, err := c.whatGoes(ctx, a, "", []string{name}, choice)
 				if err != nil {
 					return err
 				}
-				if len(offsets) == 0 {
+				if len(going) == 0 {
 					return fmt.Errorf("group %s has no offsets there (headrace group describe %s shows those it has)", name, name)
 				}
 				execute, err := c.env.Propose(term.Proposal{
-					Form: *form, Execute: execute, Show: showGone(nil, offsets),
-					Question: fmt.Sprintf("delete %d %s of group %s?", len(offsets), term.Plural(len(offsets), "offset"), name),
+					Form: *form, Execute: execute, Show: showGone(nil, going),
+					Question: fmt.Sprintf("delete %d %s of group %s?", len(going), term.Plural(len(going), "offset"), name),
 				})
 				if err == nil && execute {
-					err = forget(ctx, a, name, offsets)
+					err = forget(ctx, a, name, going)
 				}
 				if err != nil {
 					return err
 				}
-				return c.concluded(*form, execute, offsets, "deleted %d %s of group %s\n", len(offsets), term.Plural(len(offsets), "offset"), name)
+				return c.env.Concluded(*form, execute, going, term.Lines("deleted %d %s of group %s\n", len(going), term.Plural(len(going), "offset"), name))
 			})
 		},
 	}
@@ -101,7 +102,7 @@ func (c *commands) deleteOffsets() *cobra.Command {
 }
 
 // whatGoes lists the offsets that go. Where verb says what happens to the groups themselves, they must be without members.
-func (c *commands) whatGoes(ctx context.Context, a *kadm.Client, verb string, names []string, choice choices) ([]gone, error) {
+func (c *commands) whatGoes(ctx context.Context, a *kadm.Client, verb string, names []string, choice offsets.Choices) ([]gone, error) {
 	all := []gone{}
 	for _, name := range names {
 		g, there, err := find(ctx, a, name)
@@ -115,28 +116,28 @@ func (c *commands) whatGoes(ctx context.Context, a *kadm.Client, verb string, na
 		case verb != "" && len(g.Members) > 0:
 			return nil, live(verb, g)
 		}
-		offsets, err := committed(ctx, a, name, choice)
+		list, err := committed(ctx, a, name, choice)
 		if err != nil {
 			return nil, err
 		}
-		for _, o := range offsets {
+		for _, o := range list {
 			all = append(all, gone{name, o})
 		}
 	}
 	return all, nil
 }
 
-func showGone(names []string, offsets []gone) func(io.Writer) error {
+func showGone(names []string, going []gone) func(io.Writer) error {
 	return func(w io.Writer) error {
 		for _, name := range names {
-			if !slices.ContainsFunc(offsets, func(o gone) bool { return o.Group == name }) {
+			if !slices.ContainsFunc(going, func(o gone) bool { return o.Group == name }) {
 				fmt.Fprintf(w, "group %s has no offsets\n", name)
 			}
 		}
-		if len(offsets) == 0 {
+		if len(going) == 0 {
 			return nil
 		}
-		return term.Table(offsets,
+		return term.Table(going,
 			term.Col("group", func(o gone) any { return o.Group }),
 			term.Col("topic", func(o gone) any { return o.Topic }),
 			term.Col("partition", func(o gone) any { return o.Partition }),
@@ -158,9 +159,9 @@ func deleteGroups(ctx context.Context, a *kadm.Client, names []string) error {
 	return errors.Join(failed...)
 }
 
-func forget(ctx context.Context, a *kadm.Client, name string, offsets []gone) error {
+func forget(ctx context.Context, a *kadm.Client, name string, going []gone) error {
 	var set kadm.TopicsSet
-	for _, o := range offsets {
+	for _, o := range going {
 		set.Add(o.Topic, o.Partition)
 	}
 	done, err := a.DeleteOffsets(ctx, name, set)

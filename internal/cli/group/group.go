@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/cli/offsets"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -109,63 +107,19 @@ type committedOffset struct {
 }
 
 // committed lists where the group stands, in order. choice, where it is not empty, says of which topics and partitions.
-func committed(ctx context.Context, a *kadm.Client, name string, choice choices) ([]committedOffset, error) {
+func committed(ctx context.Context, a *kadm.Client, name string, choice offsets.Choices) ([]committedOffset, error) {
 	all, err := a.FetchOffsets(ctx, name)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, groupError("read the offsets of", name, err)
 	}
-	offsets := []committedOffset{}
+	list := []committedOffset{}
 	for _, o := range all.Sorted() {
 		if o.Err != nil {
 			return nil, groupError("read the offsets of", name, o.Err)
 		}
-		if o.At >= 0 && choice.has(o.Topic, o.Partition) {
-			offsets = append(offsets, committedOffset{o.Topic, o.Partition, o.At})
+		if o.At >= 0 && choice.Has(o.Topic, o.Partition) {
+			list = append(list, committedOffset{o.Topic, o.Partition, o.At})
 		}
 	}
-	return offsets, nil
-}
-
-// choice is a topic, or some of its partitions.
-type choice struct {
-	topic      string
-	partitions []int32 // empty: all
-}
-
-type choices []choice
-
-// parseChoices reads TOPIC or TOPIC:0,3-5.
-func parseChoices(flag string, texts []string) (choices, error) {
-	var all choices
-	for _, text := range texts {
-		topic, list, some := strings.Cut(text, ":")
-		if topic == "" {
-			return nil, term.Usage("%s: %q has no topic", flag, text)
-		}
-		c := choice{topic: topic}
-		if some {
-			for _, part := range strings.Split(list, ",") {
-				from, to, ranged := strings.Cut(part, "-")
-				if !ranged {
-					to = from
-				}
-				first, err1 := strconv.ParseInt(from, 10, 32)
-				last, err2 := strconv.ParseInt(to, 10, 32)
-				if err1 != nil || err2 != nil || first < 0 || last < first || last-first > 100_000 {
-					return nil, term.Usage("%s: %q is not TOPIC or TOPIC:PARTITIONS, such as orders:0,3-5", flag, text)
-				}
-				for n := first; n <= last; n++ {
-					c.partitions = append(c.partitions, int32(n))
-				}
-			}
-		}
-		all = append(all, c)
-	}
-	return all, nil
-}
-
-func (cs choices) has(topic string, partition int32) bool {
-	return len(cs) == 0 || slices.ContainsFunc(cs, func(c choice) bool {
-		return c.topic == topic && (len(c.partitions) == 0 || slices.Contains(c.partitions, partition))
-	})
+	return list, nil
 }

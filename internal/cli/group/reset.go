@@ -10,11 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/headrace/headrace/internal/cli/offsets"
-	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
 
@@ -26,7 +24,7 @@ type resetOptions struct {
 	execute bool
 	form    *term.Form
 
-	choice   choices
+	choice   offsets.Choices
 	to       offsets.Position
 	shifting bool
 }
@@ -67,8 +65,8 @@ func (c *commands) resetOffsets() *cobra.Command {
 
 func (o *resetOptions) check(cmd *cobra.Command) error {
 	var err error
-	if o.choice, err = parseChoices("--topic", o.topics); err != nil {
-		return err
+	if o.choice, err = offsets.ParseChoices(o.topics); err != nil {
+		return term.Usage("--topic: %s", err)
 	}
 	o.shifting = cmd.Flags().Changed("shift-by")
 	if o.shifting == (o.toText != "") {
@@ -114,21 +112,7 @@ func (c *commands) reset(ctx context.Context, client *kgo.Client, name string, o
 	if err != nil {
 		return err
 	}
-	return c.concluded(*o.form, execute, moves, "moved %d %s of group %s\n", len(moves), term.Plural(len(moves), "offset"), name)
-}
-
-// concluded prints a change that was shown before: in words what was done, otherwise the whole of it.
-func (c *commands) concluded(form term.Form, executed bool, changes any, format string, args ...any) error {
-	answer := struct {
-		Executed bool `json:"executed"`
-		Changes  any  `json:"changes"`
-	}{executed, changes}
-	return c.env.Print(form, answer, func(w io.Writer) error {
-		if !executed {
-			return nil
-		}
-		return term.Lines(format, args...)(w)
-	})
+	return c.env.Concluded(*o.form, execute, moves, term.Lines("moved %d %s of group %s\n", len(moves), term.Plural(len(moves), "offset"), name))
 }
 
 // planMoves finds the new offsets. None is before the first record that a partition holds or behind its end.
@@ -142,18 +126,19 @@ func planMoves(ctx context.Context, client *kgo.Client, name string, o *resetOpt
 	for _, s := range at {
 		old[offsets.Partition{Topic: s.Topic, Number: s.Partition}] = s.Committed
 	}
-	parts, err := partitionsToMove(ctx, a, old, o)
+	parts, err := o.choice.Find(ctx, a)
 	if err != nil {
 		return nil, err
+	}
+	if len(o.choice) == 0 { // where the group has offsets, and the partition is still there
+		parts = slices.DeleteFunc(parts, func(p offsets.Partition) bool { _, ok := old[p]; return !ok })
 	}
 	bounds, err := offsets.ListBounds(ctx, client, parts, offsets.ReadUncommitted)
 	if err != nil {
 		return nil, err
 	}
-	for p, b := range bounds {
-		if b.Err != nil {
-			return nil, fmt.Errorf("ask for the offsets of partition %d of %s: %w", p.Number, p.Topic, target.Explain(b.Err, ""))
-		}
+	if err := bounds.Known(); err != nil {
+		return nil, err
 	}
 	found, err := o.to.Resolve(ctx, client, bounds, offsets.ReadUncommitted)
 	if err != nil {
@@ -183,36 +168,6 @@ func shifted(at, by int64) int64 {
 		return sum
 	}
 	return 1<<63 - 1
-}
-
-// partitionsToMove are those that --topic names, or all where the group has offsets and that are still there.
-func partitionsToMove(ctx context.Context, a *kadm.Client, old map[offsets.Partition]int64, o *resetOptions) ([]offsets.Partition, error) {
-	var names []string
-	for _, c := range o.choice {
-		names = append(names, c.topic)
-	}
-	topics, err := a.ListTopicsWithInternal(ctx, names...)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range o.choice {
-		d, ok := topics[c.topic]
-		if !ok || d.Err != nil {
-			return nil, target.Refused(kerr.UnknownTopicOrPartition, "topic %s does not exist (headrace topic list shows those that do)", c.topic)
-		}
-		for _, p := range c.partitions {
-			if _, ok := d.Partitions[p]; !ok {
-				return nil, fmt.Errorf("topic %s has no partition %d: it has %d, from 0 on", c.topic, p, len(d.Partitions))
-			}
-		}
-	}
-	var parts []offsets.Partition
-	for _, p := range offsets.Of(topics) {
-		if _, ok := old[p]; ok || len(o.choice) > 0 && o.choice.has(p.Topic, p.Number) {
-			parts = append(parts, p)
-		}
-	}
-	return slices.Clip(parts), nil
 }
 
 func showMoves(moves []move) func(io.Writer) error {

@@ -38,3 +38,17 @@ func (e Env) Propose(p Proposal) (bool, error) {
 	e.Warn("nothing is changed: add --execute to do this")
 	return false, nil
 }
+
+// Concluded prints a change that Propose showed: in words what was done, and otherwise the whole of it with whether it was done.
+func (e Env) Concluded(form Form, executed bool, changes any, done func(io.Writer) error) error {
+	answer := struct {
+		Executed bool `json:"executed"`
+		Changes  any  `json:"changes"`
+	}{executed, changes}
+	return e.Print(form, answer, func(w io.Writer) error {
+		if !executed {
+			return nil
+		}
+		return done(w)
+	})
+}
