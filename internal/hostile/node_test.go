@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -31,11 +32,17 @@ var (
 	seed = flag.Uint64("seed", 0, "seed of all chance; 0 means a new one, which is logged")
 )
 
-const asNode = "HEADRACE_HOSTILE_NODE"
+const (
+	asNode    = "HEADRACE_HOSTILE_NODE"
+	withFiles = "HEADRACE_HOSTILE_FILES" // how many files the node may have open
+)
 
 // TestMain turns the test binary into a headrace process when a test starts it as one.
 func TestMain(m *testing.M) {
 	if os.Getenv(asNode) != "" {
+		if n, err := strconv.ParseUint(os.Getenv(withFiles), 10, 64); err == nil {
+			limitFiles(n)
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		code := app.Main(ctx, os.Args[1:], app.OSEnv())
 		stop()
@@ -79,11 +86,19 @@ const targetTopic = "target"
 // here starts a node in this process, on a disk in memory, and stops it when the test ends.
 func here(t testing.TB) *victim {
 	t.Helper()
+	return hereWith(t, nil)
+}
+
+// hereWith is here with more configuration.
+func hereWith(t testing.TB, more map[string]string) *victim {
+	t.Helper()
 	v := &victim{t: t, said: &said{}, topic: targetTopic}
-	static, err := conf.NewStatic(map[string]string{
+	keys := map[string]string{
 		"node.id": "1", "listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": "/data",
 		"offsets.topic.replication.factor": "1", "offsets.topic.num.partitions": "4", "group.initial.rebalance.delay.ms": "0",
-	})
+	}
+	maps.Copy(keys, more)
+	static, err := conf.NewStatic(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,15 +125,15 @@ func here(t testing.TB) *victim {
 	return v
 }
 
-// apart starts a node in a process of its own, so that its memory can be told.
-func apart(t testing.TB) *victim {
+// apart starts a node in a process of its own, so that its memory can be told; env is added to its environment.
+func apart(t testing.TB, env ...string) *victim {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("the memory of another process is not told here")
 	}
 	v := &victim{t: t, said: &said{}, topic: targetTopic}
 	cmd := exec.Command(os.Args[0], "dev", "--data-dir", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), asNode+"=1")
+	cmd.Env = append(append(os.Environ(), asNode+"=1"), env...)
 	cmd.Stdout, cmd.Stderr = v.said, v.said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -194,6 +209,16 @@ func (v *victim) resident(field string) int64 {
 		v.t.Fatal(err)
 	}
 	return n << 10
+}
+
+// files is how many the node's process has open.
+func (v *victim) files(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }
 
 // forgetPeak makes VmHWM begin anew.
