@@ -361,9 +361,9 @@ func (m *compacted) checkCrash(where string, disk *vfs.Mem, point kafka.Offset) 
 // A power cut before each change that compaction makes to the disk: whatever it leaves has the last value of every key, at
 // its offset, ends where the log ended, and knows the sequences and the transactions.
 func TestPowerCutWhileCleaningKeepsTheLastValues(t *testing.T) {
-	seeds, steps := 12, 150
+	seeds, steps := 5, 150
 	if testing.Short() {
-		seeds = 3
+		seeds = 2
 	}
 	if n, err := strconv.Atoi(os.Getenv("CRASH_SEEDS")); err == nil {
 		seeds = n
