@@ -13,7 +13,13 @@ func Refused(err error) bool {
 	if errors.As(err, &s) {
 		return false
 	}
-	return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrQuota) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+	return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrQuota) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || noRoom(err)
+}
+
+// Broken tells whether err says that the disk itself fails: a sync that failed, for whatever reason, or an error of the device.
+func Broken(err error) bool {
+	var s syncError
+	return errors.As(err, &s) || errors.Is(err, syscall.EIO) || errors.Is(err, ErrReadOnly)
 }
 
 // syncError marks what a sync returned.
