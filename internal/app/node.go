@@ -22,8 +22,10 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/controller"
 	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/admin"
 	"github.com/headrace/headrace/internal/node/api"
 	"github.com/headrace/headrace/internal/node/coord"
+	"github.com/headrace/headrace/internal/node/logs"
 	"github.com/headrace/headrace/internal/node/partition"
 	"github.com/headrace/headrace/internal/node/quorum"
 	"github.com/headrace/headrace/internal/node/reach"
@@ -54,6 +56,9 @@ type Node struct {
 	chance *rand.Rand // for starting alone; each part gets one of its own
 
 	listeners []net.Listener
+	levels    *logs.Levels  // of the log
+	admin     *admin.Server // nil where there is no admin listener
+	adminAt   net.Addr
 	dirs      []*logdir.Dir // those of partitions
 	home      *logdir.Dir   // that of the metadata log, mostly the first of dirs
 	set       *partition.Set
@@ -74,7 +79,8 @@ type Node struct {
 // Start starts a node and returns once it serves. After an error everything that was started is stopped again.
 func Start(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{Options: o, chance: rand.New(rand.NewChaCha8(o.Env.Seed())), epoch: -1}
-	for _, step := range []func(context.Context) error{n.listen, n.openDirs, n.openPartitions, n.openQuorum, n.register, n.serve} {
+	n.setLevels()
+	for _, step := range []func(context.Context) error{n.listen, n.administer, n.openDirs, n.openPartitions, n.openQuorum, n.register, n.serve} {
 		if err := step(ctx); err != nil {
 			_ = n.Close(time.Now()) // the first error is the one that counts
 			return nil, err
@@ -253,21 +259,22 @@ func (n *Node) serve(context.Context) error {
 	}
 	n.watchClients()
 	net := n.current.Load().Network
+	requests := api.New(api.Config{
+		NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
+		Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
+		AutoCreate: n.autoCreate,
+		Met:        n.met,
+		Settings:   n.settings,
+		Features:   n.features,
+		Admin: api.Admin{
+			Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs,
+			CreateInternalTopic:   n.createOffsetsTopic,
+			MaxDescribePartitions: int32(net.DescribePartitions),
+			DeleteTopics:          n.Config.Topics.DeleteAllowed,
+		},
+	})
 	server := transport.New(transport.Config{
-		Handler: api.New(api.Config{
-			NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
-			Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
-			AutoCreate: n.autoCreate,
-			Met:        n.met,
-			Settings:   n.settings,
-			Features:   n.features,
-			Admin: api.Admin{
-				Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs,
-				CreateInternalTopic:   n.createOffsetsTopic,
-				MaxDescribePartitions: int32(net.DescribePartitions),
-				DeleteTopics:          n.Config.Topics.DeleteAllowed,
-			},
-		}),
+		Handler:     requests,
 		Log:         n.Log.With("component", "transport"),
 		Budget:      transport.NewBudget(net.RequestMemory),
 		MaxFrame:    net.RequestMaxBytes,
@@ -279,6 +286,7 @@ func (n *Node) serve(context.Context) error {
 		server.Serve(l, n.Config.Listeners[i].Name)
 	}
 	n.listeners = nil // the server's now
+	n.reveal(server, requests)
 	return nil
 }
 
@@ -315,6 +323,9 @@ func (n *Node) Addresses() []string {
 
 // Close drains the connections, flushes, and marks the stop as clean. It stops what Start has come to, in reverse.
 func (n *Node) Close(now time.Time) error {
+	if n.admin != nil {
+		n.admin.Stopping()
+	}
 	var all error
 	for _, l := range n.listeners {
 		all = errors.Join(all, l.Close())
@@ -336,7 +347,7 @@ func (n *Node) Close(now time.Time) error {
 	if n.log != nil {
 		all = errors.Join(all, n.home.CloseLog(now, n.log, n.log.Flushed()))
 	}
-	return errors.Join(all, n.closeDirs(now))
+	return errors.Join(all, n.closeDirs(now), n.retire())
 }
 
 func (n *Node) closeDirs(now time.Time) (all error) {

@@ -40,7 +40,7 @@ func (env Env) dev(ctx context.Context, o cli.DevOptions) error {
 		return err
 	}
 	ready := func(n *Node) { devBanner(env.Stdout, n, o) }
-	return service{env: env, log: env.logger(), static: static, ready: ready}.run(ctx)
+	return service{env: env, log: env.logger(static), static: static, ready: ready}.run(ctx)
 }
 
 // devConfig differs from Kafka's defaults in what gets in the way of one developer: groups do not wait three seconds for
@@ -70,7 +70,8 @@ func devBanner(w io.Writer, n *Node, o cli.DevOptions) {
   Python:    Producer({"bootstrap.servers": "%[1]s"})
   Node.js:   new Kafka({ brokers: ["%[1]s"] })
   Go:        kgo.NewClient(kgo.SeedBrokers("%[1]s"))
-`, at, o.DataDir)
+  Metrics:   %[3]s
+`, at, o.DataDir, metricsAt(n))
 }
 
 // server runs a node from a configuration file, the environment, or both.
@@ -91,7 +92,11 @@ func (env Env) server(ctx context.Context, o cli.ServerOptions) error {
 		}
 	}
 	reread := func() (conf.Static, []conf.Problem) { return env.configuration(file) }
-	return service{env: env, log: env.logger(), static: static, ready: ready, reread: reread}.run(ctx)
+	return service{env: env, log: env.logger(static), static: static, ready: ready, reread: reread}.run(ctx)
 }
 
-func (env Env) logger() *slog.Logger { return slog.New(slog.NewTextHandler(env.Stderr, nil)) }
+// logger writes to standard error, in the form that the configuration asks for.
+func (env Env) logger(static conf.Static) *slog.Logger {
+	format, _ := static.Get("headrace.log.format")
+	return newLogger(env.Stderr, format)
+}

@@ -41,6 +41,7 @@ type Node struct {
 	Upkeep  UpkeepConfig
 	Cleaner CleanerConfig
 	Groups  GroupsConfig
+	Admin   AdminConfig
 }
 
 // NetworkConfig bounds what connections may take.
@@ -146,7 +147,7 @@ func newNode(l Layers) (n Node, problems []Problem) {
 	if !r.flag("log.cleaner.enable") {
 		n.Cleaner.Threads = 0
 	}
-	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, checkQuorum, checkLimits} {
+	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, chooseAdmin, checkQuorum, checkLimits} {
 		if err := step(r, &n); err != nil {
 			p := refusal("", "", err)
 			p.Where = l.Static.Where(p.Key)

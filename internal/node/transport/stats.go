@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"iter"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,17 @@ type Stats struct {
 	Requests                   map[int16]histogram.Snapshot
 	Queued                     int   // requests that were read and whose turn to be answered has not come
 	Memory, MemoryLimit, Waits int64 // of the budget: bytes held, bytes there are, frames that had to wait
+}
+
+// Reasons gives how many connections ended for each reason, those that none did for included.
+func (s Stats) Reasons() iter.Seq2[Closed, uint64] {
+	return func(yield func(Closed, uint64) bool) {
+		for why, n := range s.Closed {
+			if !yield(Closed(why), n) {
+				return
+			}
+		}
+	}
 }
 
 // Stats reads the counters.
