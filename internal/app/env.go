@@ -22,6 +22,9 @@ type Env struct {
 	Seed func() [32]byte
 	// FileLimit is how many files and connections the process may have open, or 0 when nobody knows.
 	FileLimit func() int
+	// CoarseTimers makes the process one whose timers may be late, before a node starts in it; nil where the process is not
+	// the node's own.
+	CoarseTimers func()
 	// Network is what is known of the machine's addresses; nil keeps the node from judging its clients by them.
 	Network func() reach.Machine
 	Getenv  func(string) string

@@ -151,6 +151,9 @@ func (s *Sieve) AppendKept(dst []byte, horizon int64) ([]byte, Header, error) {
 	return dst, h, nil
 }
 
+// AppendAsIs appends the batch as it was loaded.
+func (s *Sieve) AppendAsIs(dst []byte) []byte { return append(dst, s.one...) }
+
 // AppendEmpty appends the batch of h without its records: what is left says which offsets, sequences and leader epoch were
 // there, and when.
 func AppendEmpty(dst []byte, h Header) ([]byte, Header) {
