@@ -72,7 +72,9 @@ func (c *command) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return term.Usage("%s", err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return term.Usage("%s (see %s --help)", err, cmd.CommandPath())
+	})
 	root.AddCommand(
 		c.dev(), c.server(), c.adopt(),
 		c.topic(), c.produce(), c.consume(), group.New(c.at, c.env), cluster.New(c.at, c.env), c.config(), c.context(),

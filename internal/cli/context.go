@@ -103,6 +103,9 @@ func (c *command) contextUse() *cobra.Command {
 	return c.contextChange("use NAME", "Make a context the one that counts when none is named", "used", func(_ *cobra.Command, contexts *target.Contexts, name string) error {
 		_, err := contexts.Get(name)
 		contexts.Current = name
+		if at := c.env.Getenv("HEADRACE_BOOTSTRAP"); at != "" && err == nil {
+			c.env.Warn("HEADRACE_BOOTSTRAP=%s is set, and counts more than the context in use", at)
+		}
 		return err
 	})
 }

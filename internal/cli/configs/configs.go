@@ -121,7 +121,7 @@ func read(ctx context.Context, client *kgo.Client, r resource, keys []string) ([
 				return nil, r.refusal("read", err, message)
 			}
 			for _, c := range answer.Configs {
-				entries = append(entries, entryOf(c))
+				entries = append(entries, r.entryOf(c))
 			}
 		}
 	}
@@ -165,7 +165,7 @@ type entry struct {
 	Doc       string  `json:"doc,omitempty"`
 }
 
-func entryOf(c kmsg.DescribeConfigsResponseResourceConfig) entry {
+func (r resource) entryOf(c kmsg.DescribeConfigsResponseResourceConfig) entry {
 	e := entry{Key: c.Name, Value: c.Value, Source: sourceName(c.Source), ReadOnly: c.ReadOnly, Sensitive: c.IsSensitive}
 	if c.Documentation != nil {
 		e.Doc = *c.Documentation
@@ -177,6 +177,10 @@ func entryOf(c kmsg.DescribeConfigsResponseResourceConfig) entry {
 		if s.Source == kmsg.ConfigSourceDefaultConfig {
 			e.Default = synonymValue(c.Name, s)
 		}
+	}
+	// Where the unit of the broker's key is another, a set value hides the default from the answer.
+	if d, known := conf.Lookup(r.scope(), c.Name); known && e.Default == nil && !d.Null {
+		e.Default = &d.Default
 	}
 	return e
 }

@@ -204,24 +204,26 @@ func fillEnds(ctx context.Context, client *kgo.Client, list []standing) error {
 	return nil
 }
 
-// fillSeconds turns the times at which the first uncommitted records were written into seconds of lag.
+// fillSeconds turns the times at which the first uncommitted records were written into seconds of lag, and sums up what is known.
 func fillSeconds(d *described, written map[offsets.Partition]time.Time, now time.Time) {
-	unknown := false
-	for i, s := range d.Partitions {
-		at, known := written[offsets.Partition{Topic: s.Topic, Number: s.Partition}]
+	d.Lag, d.LagSeconds = -1, -1
+	if len(d.Partitions) == 0 {
+		d.Lag, d.LagSeconds = 0, 0
+	}
+	for i := range d.Partitions {
+		s := &d.Partitions[i]
+		if s.Lag < 0 {
+			continue
+		}
+		at, found := written[offsets.Partition{Topic: s.Topic, Number: s.Partition}]
 		switch {
 		case s.Lag == 0:
-			d.Partitions[i].LagSeconds = 0
-		case known:
-			d.Partitions[i].LagSeconds = max(now.Sub(at).Round(time.Millisecond).Seconds(), 0)
-		default:
-			unknown = unknown || s.Lag > 0
+			s.LagSeconds = 0
+		case found:
+			s.LagSeconds = max(now.Sub(at).Round(time.Millisecond).Seconds(), 0)
 		}
-		d.Lag += max(s.Lag, 0)
-		d.LagSeconds = max(d.LagSeconds, d.Partitions[i].LagSeconds)
-	}
-	if unknown && d.LagSeconds == 0 {
-		d.LagSeconds = -1
+		d.Lag = max(d.Lag, 0) + s.Lag
+		d.LagSeconds = max(d.LagSeconds, s.LagSeconds)
 	}
 }
 
@@ -230,7 +232,7 @@ func (d described) print(w io.Writer) error {
 	if d.Protocol != "" {
 		fmt.Fprintf(w, "  assignor %s", d.Protocol)
 	}
-	fmt.Fprintf(w, "  members %d  lag %d (%ss)\n", len(d.Members), d.Lag, seconds(d.LagSeconds))
+	fmt.Fprintf(w, "  members %d  lag %v (%ss)\n", len(d.Members), known(d.Lag), seconds(d.LagSeconds))
 	if len(d.Members) > 0 {
 		fmt.Fprintln(w)
 		err := term.Table(d.Members,
