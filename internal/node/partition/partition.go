@@ -61,12 +61,13 @@ func (p *Partition) TopicID() kafka.TopicID { return p.id }
 // lead takes up the leadership that role.given says; role is locked.
 func (p *Partition) lead(hw kafka.Offset) error {
 	log := p.role.log
-	if err := log.AssignEpoch(p.role.given.LeaderEpoch); err != nil {
-		return p.set.storageError(p.dir, fmt.Errorf("begin epoch %d of %v: %w", p.role.given.LeaderEpoch, p.tp, err))
+	err := log.AssignEpoch(p.role.given.LeaderEpoch)
+	if err != nil { // its dir has failed, so that nothing will be appended; what was flushed is read from a leader all the same
+		err = p.set.storageError(p.dir, fmt.Errorf("begin epoch %d of %v: %w", p.role.given.LeaderEpoch, p.tp, err))
 	}
 	p.role.leader = replica.Lead(p.set.Node, p.leadership(), log.End(), hw)
 	p.advance(p.role.leader, log, p.safe(log))
-	return nil
+	return err
 }
 
 func (p *Partition) leadership() replica.Leadership {

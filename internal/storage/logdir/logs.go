@@ -67,7 +67,7 @@ func (d *Dir) settle(tp kafka.TopicPartition, l *commitlog.Log, err error) {
 		d.mu.suspect = true // what a half-done recovery left must not be called clean
 	}
 	d.mu.Unlock()
-	if final(err) {
+	if final(err) || vfs.Broken(err) {
 		d.Fail(err)
 	}
 	if offline := d.Offline(); err == nil && offline != nil {
