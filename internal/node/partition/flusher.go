@@ -12,23 +12,8 @@ import (
 	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
-// FlushMethod says how a round makes several partitions durable.
-type FlushMethod int
-
-// FlushAuto syncs a few files each for itself, and from syncfsFrom on the whole file system at once; the others always do
-// one of the two.
-const (
-	FlushAuto FlushMethod = iota
-	FlushFdatasync
-	FlushSyncfs
-)
-
-const (
-	// syncfsFrom is from where on one syncfs costs less than an fdatasync a partition, in time and, by half, in CPU.
-	syncfsFrom = 5
-	// flushAtOnce bounds the goroutines of one round; the disk orders them anyhow.
-	flushAtOnce = 8
-)
+// flushAtOnce bounds the goroutines of one round; the disk orders them anyhow.
+const flushAtOnce = 8
 
 // flusher makes the appends of one log dir durable, in rounds. A round covers all that was appended before it began, by any
 // number of producers: while it runs, more gather for the next. That is group commit without a delay: a lone append is
@@ -36,7 +21,7 @@ const (
 type flusher struct {
 	dir    *dir
 	fs     vfs.FS
-	method FlushMethod
+	choice choice
 	wake   chan struct{}
 
 	mu      sync.Mutex
@@ -49,7 +34,7 @@ type flusher struct {
 const retryAfter = 250 * time.Millisecond
 
 func newFlusher(d *dir, fs vfs.FS, method FlushMethod) *flusher {
-	f := &flusher{dir: d, fs: fs, method: method, wake: make(chan struct{}, 1), retry: time.NewTimer(retryAfter)}
+	f := &flusher{dir: d, fs: fs, choice: choice{method: method}, wake: make(chan struct{}, 1), retry: time.NewTimer(retryAfter)}
 	f.retry.Stop()
 	return f
 }
@@ -99,14 +84,19 @@ func (f *flusher) run(stop <-chan struct{}) {
 
 // begin runs and times a round.
 func (f *flusher) begin(ps []*Partition) {
-	f.dir.set.upkeep.timed(len(ps), func() { f.round(ps) })
+	start := time.Now()
+	whole := f.choice.whole(start, len(ps))
+	f.dir.set.upkeep.timed(len(ps), func() { f.round(ps, whole) })
+	now := time.Now()
+	f.choice.took(now, len(ps), whole, now.Sub(start))
 }
 
-// round flushes ps. Whoever waits on one of them is woken as soon as it is durable.
-func (f *flusher) round(ps []*Partition) {
+// round flushes ps, by a sync of the whole file system or file by file. Whoever waits on one of them is woken as soon as it
+// is durable.
+func (f *flusher) round(ps []*Partition, whole bool) {
 	switch {
 	case len(ps) == 0 || f.dir.offline() != nil:
-	case f.method == FlushSyncfs || f.method == FlushAuto && len(ps) >= syncfsFrom:
+	case whole:
 		f.syncAll(ps)
 	case len(ps) == 1:
 		f.syncOne(ps[0])
