@@ -39,7 +39,7 @@ func (env Env) dev(ctx context.Context, o cli.DevOptions) error {
 	if err != nil {
 		return err
 	}
-	ready := func(n *Node) { devBanner(env.Stdout, n, o) }
+	ready := func(n *Node) { env.devReady(n, o) }
 	return service{env: env, log: env.logger(static), static: static, ready: ready}.run(ctx)
 }
 
@@ -54,6 +54,20 @@ func devConfig(o cli.DevOptions) (conf.Static, error) {
 		"num.partitions":                   strconv.Itoa(int(o.Partitions)),
 		"offsets.topic.replication.factor": "1",
 		"group.initial.rebalance.delay.ms": "0",
+	})
+}
+
+// devReady tells that the node is ready, in the form that was asked for: scripts read the address from it.
+func (env Env) devReady(n *Node, o cli.DevOptions) {
+	answer := struct {
+		Address string `json:"address"`
+		Admin   string `json:"admin"` // of the listener with the metrics; empty where it is off
+		DataDir string `json:"dataDir"`
+	}{n.Addresses()[0], n.AdminAddress(), o.DataDir}
+	// A node runs on when nobody reads where it is.
+	_ = term.Env{Stdout: env.Stdout}.Print(o.Output, answer, func(w io.Writer) error {
+		devBanner(w, n, o)
+		return nil
 	})
 }
 

@@ -242,8 +242,8 @@ func TestRolesGetTheirOptions(t *testing.T) {
 		code int
 		want any
 	}{
-		{"dev", term.ExitOK, DevOptions{DataDir: "./headrace-data", Listen: "127.0.0.1:9092", Durability: conf.DurabilityFlush, Partitions: 1}},
-		{"dev --data-dir /d --listen 0.0.0.0:19092 --durability os --partitions 6", term.ExitOK, DevOptions{DataDir: "/d", Listen: "0.0.0.0:19092", Durability: conf.DurabilityOS, Partitions: 6}},
+		{"dev", term.ExitOK, DevOptions{DataDir: "./headrace-data", Listen: "127.0.0.1:9092", Durability: conf.DurabilityFlush, Partitions: 1, Output: term.FormTable}},
+		{"dev --data-dir /d --listen 0.0.0.0:19092 --durability os --partitions 6 -o json", term.ExitOK, DevOptions{DataDir: "/d", Listen: "0.0.0.0:19092", Durability: conf.DurabilityOS, Partitions: 6, Output: term.FormJSON}},
 		{"server --config /etc/headrace.yaml", term.ExitFailed, ServerOptions{Config: "/etc/headrace.yaml"}},
 		{"adopt /kafka", term.ExitOK, AdoptOptions{Dirs: []string{"/kafka"}}},
 		{"adopt /disk1 /disk2", term.ExitOK, AdoptOptions{Dirs: []string{"/disk1", "/disk2"}}},

@@ -33,6 +33,7 @@ type produceOptions struct {
 	codec, acks            string
 	emptyAsNull, quiet     bool
 	maxBytes               int32
+	output                 *term.Form
 	fixed                  []kgo.RecordHeader
 }
 
@@ -60,6 +61,8 @@ func (c *command) produce() *cobra.Command {
 	f.BoolVar(&o.emptyAsNull, "empty-as-null", false, "write an empty value as null, which deletes a key from a compacted topic")
 	f.Int32Var(&o.maxBytes, "max-message-bytes", 1000012, "longest batch to send; the topic's max.message.bytes must allow it")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not tell the number of records")
+	o.output = term.OutputFlag(cmd)
+	f.Lookup("output").Usage = "how to tell the number of records: table (words on standard error), json or yaml (on standard output)"
 	return cmd
 }
 
@@ -91,16 +94,30 @@ func (c *command) runProduce(cmd *cobra.Command, topic string, o *produceOptions
 	}
 	flushErr := client.Flush(flushed)
 	written, failure := p.result()
-	if !o.quiet {
-		fmt.Fprintf(c.env.Stderr, "%d %s written to %s\n", written, term.Plural(written, "record"), topic)
-	}
+	told := c.tellWritten(o, topic, written)
 	switch {
 	case failure != nil:
 		return c.at.Diagnose(produceError(topic, failure))
 	case err != nil:
 		return err
 	}
-	return flushErr
+	return errors.Join(flushErr, told)
+}
+
+// tellWritten tells how many records were acknowledged, also where others were not.
+func (c *command) tellWritten(o *produceOptions, topic string, written int) error {
+	switch {
+	case o.quiet:
+		return nil
+	case *o.output == term.FormTable:
+		_, err := fmt.Fprintf(c.env.Stderr, "%d %s written to %s\n", written, term.Plural(written, "record"), topic)
+		return err
+	}
+	answer := struct {
+		Topic   string `json:"topic"`
+		Records int    `json:"records"`
+	}{topic, written}
+	return c.env.Print(*o.output, answer, nil)
 }
 
 // client checks the flags and turns them into options of a client.

@@ -22,6 +22,7 @@ type DevOptions struct {
 	Listen     string // host:port
 	Durability conf.Durability
 	Partitions int32 // of topics created without a number
+	Output     term.Form
 }
 
 // ServerOptions are the flags of headrace server.
@@ -36,6 +37,7 @@ type AdoptOptions struct {
 
 func (c *command) dev() *cobra.Command {
 	o := DevOptions{}
+	var form *term.Form
 	durability := "flush"
 	cmd := &cobra.Command{
 		Use:   "dev",
@@ -53,6 +55,7 @@ func (c *command) dev() *cobra.Command {
 			if o.Partitions < 1 {
 				return term.Usage("--partitions must be at least 1")
 			}
+			o.Output = *form
 			return start(cmd.Context(), c.roles.Dev, o)
 		},
 	}
@@ -61,6 +64,8 @@ func (c *command) dev() *cobra.Command {
 	f.StringVar(&o.Listen, "listen", target.DefaultBootstrap, "address to listen on; a host of 0.0.0.0 opens it to the network")
 	f.StringVar(&durability, "durability", durability, "flush: acknowledge what is on disk; os: acknowledge from the operating system's cache, as Apache Kafka does")
 	f.Int32Var(&o.Partitions, "partitions", 1, "partitions of topics that are created without a number")
+	form = term.OutputFlag(cmd)
+	f.Lookup("output").Usage = "how to tell that the node is ready: table (words), json or yaml"
 	return cmd
 }
 
