@@ -18,6 +18,7 @@ import (
 	"github.com/headrace/headrace/internal/base/compress"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/cleaner"
 )
 
 // The tests of this file are the Go half of interop/storage/run, which gives them their folders by the environment.
@@ -203,4 +204,37 @@ func TestAppendToAFolderOfKafka(t *testing.T) {
 		must(t, err)
 	}
 	must(t, l.Close(time.Now()))
+}
+
+// Cleans a folder that Kafka wrote, for interop/compaction/run, as Kafka will be told to.
+func TestCleanAFolderOfKafka(t *testing.T) {
+	folder := os.Getenv("INTEROP_CLEAN")
+	if folder == "" {
+		t.Skip("interop/compaction/run sets INTEROP_CLEAN")
+	}
+	cleaned, err := strconv.ParseInt(os.Getenv("INTEROP_CLEANED"), 10, 64)
+	must(t, err)
+	o := diskOptions(folder)
+	o.TopicID, o.Partition = kafka.TopicID{}, kafka.TopicPartition{Topic: "untidy"}
+	o.Clean, o.Cleaned, o.RecoveryPoint = true, kafka.Offset(cleaned), maxOffset
+	o.Config.SegmentBytes, o.Config.IndexIntervalBytes, o.Config.Delete, o.Config.Compact = 1<<20, 1024, false, true
+	o.Config.Compaction.DeleteRetention, o.Config.Compaction.MinDirtyRatio = 0, 0
+	l := mustOpen(t, o)
+	l.Replicated(l.End())
+	limit := l.End()
+	if first, open := l.FirstUnstable(); open {
+		limit = first
+	}
+	if s, err := l.Cleanable(time.Now(), limit); err != nil || !s.Due() || int64(s.FirstDirty) < cleaned {
+		t.Fatalf("%+v, due %v: %v", s, s.Due(), err)
+	}
+	n, err := l.Clean(time.Now(), limit, cleaner.Resources{MapBytes: 1 << 20, MapLoad: 0.9, BufferBytes: 1 << 18, Throttle: func(int) error { return nil }})
+	must(t, err)
+	t.Logf("of %d; %d segments for %d", n.RecordsRead, n.SegmentsAfter, n.SegmentsBefore)
+	must(t, l.Close(time.Now()))
+	deleted, err := filepath.Glob(filepath.Join(folder, "*.deleted"))
+	must(t, err)
+	for _, name := range deleted {
+		must(t, os.Remove(name))
+	}
 }
