@@ -42,6 +42,7 @@ type size struct {
 	Latency        time.Duration `json:"latency_ns"`
 	EndToEnd       int           `json:"end_to_end_records"`
 	ManyPartitions int           `json:"many_partitions"`
+	ManyWarmup     int           `json:"many_warmup_records"`
 	Many           time.Duration `json:"many_ns"`
 	Crowd          time.Duration `json:"crowd_ns"`
 	FullPartitions int32         `json:"full_partitions"`
@@ -56,10 +57,10 @@ const recordSize = 1024
 func fullSize() size {
 	return size{
 		ProduceWarmup: 500_000, Produce: 4_000_000, Flushed: 600_000,
-		LatencyWarmup: 5 * time.Second, Latency: 15 * time.Second, EndToEnd: 10_000,
-		ManyPartitions: 1000, Many: 15 * time.Second, Crowd: 15 * time.Second,
+		LatencyWarmup: 5 * time.Second, Latency: 12 * time.Second, EndToEnd: 10_000,
+		ManyPartitions: 1000, ManyWarmup: 2_000_000, Many: 12 * time.Second, Crowd: 12 * time.Second,
 		FullPartitions: 2000, FullRecords: 10_000_000, IdlePartitions: 5000,
-		ColdRecords: 2_000_000, Cold: 10 * time.Second,
+		ColdRecords: 1_000_000, Cold: 8 * time.Second,
 	}
 }
 
@@ -68,7 +69,7 @@ func shortSize() size {
 	return size{
 		Short: true, ProduceWarmup: 200_000, Produce: 600_000, Flushed: 100_000,
 		LatencyWarmup: 2 * time.Second, Latency: 4 * time.Second, EndToEnd: 2000,
-		ManyPartitions: 1000, Many: 5 * time.Second, Crowd: 5 * time.Second,
+		ManyPartitions: 1000, ManyWarmup: 500_000, Many: 5 * time.Second, Crowd: 5 * time.Second,
 		FullPartitions: 200, FullRecords: 500_000, IdlePartitions: 500,
 		ColdRecords: 500_000, Cold: 4 * time.Second,
 	}
@@ -127,14 +128,14 @@ func plan() []session {
 		}},
 		{name: "many", works: []work{{
 			name: "many", run: many,
-			how: "headrace bench produce with 50 producers (a client and connection each), 100-byte records with keys that spread them over all partitions of one topic, acks=all, as fast as can be",
+			how: "headrace bench produce with 50 producers (a client and connection each), 100-byte records with keys that spread them over all partitions of one topic, acks=all, linger 5 ms, as fast as can be, after a run of it that warms up",
 			rows: []row{
 				{"many", "1,000 partitions, 100-byte records, 50 producers", "records/s", figure.RatioAtLeast(1)},
 			},
 		}}},
 		{name: "connections", works: []work{{
 			name: "connections", run: connections,
-			how: "1,000 connections that say nothing, 200 producers that send 10 records of 200 bytes a second each (linger 0, acks=all) to 50 topics, and 50 groups of one member, each reading one topic; the broker's processor time over the same span",
+			how: "1,000 connections that say nothing, 200 producers that send 10 records of 200 bytes a second each (linger 0, acks=all) to 50 topics, and 50 groups of one member, each reading one topic; the broker's processor time over the same span, once the load is carried",
 			rows: []row{
 				{"connections-cpu", "1,000 idle and 200 busy connections, 50 groups tailing: processor time", "s", figure.RatioAtMost(0.5)},
 			},

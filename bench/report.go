@@ -153,11 +153,13 @@ func printTable(r report) {
 	fmt.Fprintln(w, strings.ToUpper(strings.Join(heads, "\t")))
 	for _, o := range r.Rows {
 		fmt.Fprintln(w, strings.Join(o.cells(), "\t"))
-		if o.Error != "" {
-			fmt.Fprintf(w, "  %s\n", firstLine(o.Error))
-		}
 	}
 	w.Flush() // to a terminal or a pipe; there is nobody to tell
+	for _, o := range r.Rows {
+		if o.Error != "" {
+			fmt.Printf("%s: %s\n", o.Name, firstLine(o.Error))
+		}
+	}
 }
 
 func firstLine(text string) string {

@@ -11,6 +11,7 @@ import (
 
 func connections(s *stage) (f figures, err error) {
 	const groups, producers, every = 50, 200, 100 * time.Millisecond
+	rate := producers / every.Seconds()
 	var topics []string
 	for i := range groups {
 		topics = append(topics, fmt.Sprintf("crowd-%d", i))
@@ -23,25 +24,63 @@ func connections(s *stage) (f figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Leave()) }()
-	if err := s.wait(max(s.size.Crowd, 8*time.Second)); err != nil { // groups form, JIT compilers compile
+	if err := s.carried(c, rate); err != nil {
 		return nil, err
 	}
-	sentBefore, readBefore, _ := c.Count()
-	cpu, err := s.cpu(func() error { return s.wait(s.size.Crowd) })
+	var load share
+	cpu, err := s.cpu(func() (err error) {
+		load, err = s.over(c, s.size.Crowd, rate)
+		return err
+	})
+	if err == nil && !load.whole() {
+		err = fmt.Errorf("the load was not carried: %.0f %% of the records were acknowledged and %.0f %% read", load.sent*100, load.read*100)
+	}
 	if err != nil {
 		return nil, err
 	}
-	sent, read, err := c.Count()
-	sent, read = sent-sentBefore, read-readBefore
-	want := float64(producers) * s.size.Crowd.Seconds() / every.Seconds()
-	if err == nil && (float64(sent) < 0.9*want || float64(read) < 0.9*want) {
-		err = fmt.Errorf("the load was not carried: of %.0f records %d were acknowledged and %d read", want, sent, read)
-	}
 	m, memoryErr := proc.MemoryOf(s.server.PID())
 	return figures{
-		"connections-cpu": cpu.Seconds(), "connections-sent": float64(sent), "connections-read": float64(read),
+		"connections-cpu": cpu.Seconds(), "connections-sent": load.sent, "connections-read": load.read,
 		"connections-memory": megabytes(m.Resident),
-	}, errors.Join(err, memoryErr)
+	}, memoryErr
+}
+
+// share is what was done of what a rate wants.
+type share struct{ sent, read float64 }
+
+// whole allows for what is on its way at the two ends of a span.
+func (s share) whole() bool { return min(s.sent, s.read) > 0.9 && max(s.sent, s.read) < 1.1 }
+
+// over counts what the crowd does in a span.
+func (s *stage) over(c *crowd.Crowd, span time.Duration, rate float64) (share, error) {
+	sentBefore, readBefore, _ := c.Count()
+	if err := s.wait(span); err != nil {
+		return share{}, err
+	}
+	sent, read, err := c.Count()
+	want := rate * span.Seconds()
+	return share{float64(sent-sentBefore) / want, float64(read-readBefore) / want}, err
+}
+
+// carried waits until the broker has kept up with the load for a while: groups form and compilers compile at first.
+func (s *stage) carried(c *crowd.Crowd, rate float64) error {
+	const span, inRow, patience = 2 * time.Second, 3, 45
+	kept := 0
+	var last share
+	for range patience {
+		var err error
+		if last, err = s.over(c, span, rate); err != nil {
+			return err
+		}
+		kept++
+		if !last.whole() {
+			kept = 0
+		}
+		if kept == inRow {
+			return nil
+		}
+	}
+	return fmt.Errorf("the load is not carried: %.0f %% of the records are acknowledged and %.0f %% read", last.sent*100, last.read*100)
 }
 
 func idlePartitions(s *stage) (figures, error) {

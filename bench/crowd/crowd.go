@@ -98,14 +98,14 @@ func (c *Crowd) tail(ctx context.Context, client *kgo.Client) {
 }
 
 func (c *Crowd) send(ctx context.Context, client *kgo.Client, begin, every time.Duration, value []byte) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(begin):
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+	timer := time.NewTimer(begin)
+	defer timer.Stop()
+	for due := time.Now().Add(begin); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
 		client.Produce(ctx, &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
 			if err == nil {
 				c.produced.Add(1)
@@ -113,11 +113,8 @@ func (c *Crowd) send(ctx context.Context, client *kgo.Client, begin, every time.
 				c.fail(fmt.Errorf("produce: %w", err))
 			}
 		})
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+		due = due.Add(every) // a producer that was late catches up, so that the load stays the same
+		timer.Reset(time.Until(due))
 	}
 }
 

@@ -21,8 +21,8 @@ import (
 
 const (
 	cleanupTimeout = 10 * time.Second
-	// drainTimeout is for what was sent when the load ends. Records that a cluster takes longer for have failed.
-	drainTimeout = 30 * time.Second
+	// drainTimeout is how long a record may take; it is that of Java producers (delivery.timeout.ms).
+	drainTimeout = 2 * time.Minute
 	// impatience is what is left of that after Ctrl-C.
 	impatience = 5 * time.Second
 )
