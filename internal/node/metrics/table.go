@@ -1,5 +1,7 @@
 package metrics
 
+//go:generate go test -run ^TestMetricsPageIsUpToDate$ . -args -write
+
 // Kind is the type of a metric, as Prometheus knows it.
 type Kind int8
 
