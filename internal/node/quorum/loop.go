@@ -93,7 +93,15 @@ func (l *loop) run() error {
 	return nil
 }
 
-func (l *loop) turns() error {
+func (l *loop) turns() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if l.store.unread == nil {
+				panic(p)
+			}
+			err = l.store.unread // raft knows no other way to say that its storage failed
+		}
+	}()
 	if l.alone() {
 		if err := l.node.Campaign(); err != nil {
 			return fmt.Errorf("campaign: %w", err)

@@ -42,6 +42,8 @@ type storage struct {
 	// sinceSnapshot are the bytes of the entries after the snapshot.
 	sinceSnapshot int64
 	buf           []byte
+	// unread is why entries could not be read; raft panics with it.
+	unread error
 }
 
 // entryRef is where an entry's batch begins.
@@ -137,6 +139,9 @@ func (s *storage) scan() error {
 			return fmt.Errorf("nothing at offset %d, the log ends at %d", next, s.log.End())
 		}
 		for one, err := range batch.Split(b) {
+			if err == nil {
+				err = batch.CheckCRC(one)
+			}
 			if err != nil {
 				return err
 			}
@@ -211,7 +216,9 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 		}
 		return out, nil
 	}
-	return s.readEntries(lo, hi, maxSize)
+	out, err := s.readEntries(lo, hi, maxSize)
+	s.unread = err
+	return out, err
 }
 
 func (s *storage) readEntries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
