@@ -88,7 +88,11 @@ func (r row) outcome(work string, samples []sample, pairs int) outcome {
 	ours, theirs := values[side.Headrace], values[side.Kafka]
 	o.Headrace, _ = figure.Of(ours)
 	o.Kafka, _ = figure.Of(theirs)
-	if len(ours) != pairs || len(theirs) != pairs {
+	switch {
+	case o.Error != "":
+		return o
+	case len(ours) != pairs || len(theirs) != pairs:
+		o.Verdict = figure.NotRun
 		return o
 	}
 	o.Ratios = figure.Ratios(ours, theirs)
@@ -99,7 +103,7 @@ func (r row) outcome(work string, samples []sample, pairs int) outcome {
 
 // cells are a row as the tables show it.
 func (o outcome) cells() []string {
-	if o.Verdict == figure.Failed {
+	if o.Verdict == figure.Failed || o.Verdict == figure.NotRun {
 		return []string{o.Title, "", "", "", o.Aim, string(o.Verdict)}
 	}
 	return []string{
@@ -141,7 +145,7 @@ func (b *bench) conclude(ctx context.Context, o options) error {
 func failures(rows []outcome) []string {
 	var failed []string
 	for _, r := range rows {
-		if r.Verdict == figure.Failed {
+		if r.Verdict == figure.Failed || r.Verdict == figure.NotRun {
 			failed = append(failed, r.Name)
 		}
 	}

@@ -50,6 +50,7 @@ const (
 	Missed Verdict = "missed"
 	Open   Verdict = "–" // there is no aim
 	Failed Verdict = "FAILED"
+	NotRun Verdict = "not run" // not as often as it should have been, because of an interruption
 )
 
 // Judge compares the medians with the aim.
