@@ -94,9 +94,9 @@ func TestTheTableReplacesTheOneBefore(t *testing.T) {
 func TestMarkdownSaysWhatItMustOfTheMachine(t *testing.T) {
 	r := report{Commit: "abc123", Kafka: "4.3.1", Java: "JVM 25", Pairs: 3, Size: shortSize()}
 	r.Machine.Processors, r.Machine.Processor, r.Machine.FileSystem = 2, "CPU", "ext4"
-	r.Rows = []outcome{{Title: "a row", Verdict: figure.Failed}}
+	r.Rows, r.Works = []outcome{{Title: "a row", Verdict: figure.Failed}}, []described{{"work", "this and that"}}
 	text := markdown(r)
-	for _, want := range []string{"abc123", "4.3.1", "JVM 25", "3 pairs", "2 × CPU", "ext4", "flush", "short form", "| a row |", "FAILED"} {
+	for _, want := range []string{"abc123", "4.3.1", "JVM 25", "3 pairs", "2 × CPU", "ext4", "flush", "short form", "| a row |", "FAILED", "- work: this and that."} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table does not say %q:\n%s", want, text)
 		}

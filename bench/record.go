@@ -47,6 +47,10 @@ func markdown(r report) string {
 	for _, o := range r.Rows {
 		line(o.cells())
 	}
+	b.WriteString("\nWhat was done, in the order of the rows:\n\n")
+	for _, w := range r.Works {
+		fmt.Fprintf(&b, "- %s: %s.\n", w.Name, w.How)
+	}
 	return b.String()
 }
 

@@ -25,8 +25,24 @@ type report struct {
 	Kafka   string       `json:"kafka"`
 	Pairs   int          `json:"pairs"`
 	Size    size         `json:"size"`
+	Works   []described  `json:"works"`
 	Rows    []outcome    `json:"rows"`
 	Samples []sample     `json:"samples"`
+}
+
+// described is a work in words.
+type described struct {
+	Name string `json:"name"`
+	How  string `json:"how"`
+}
+
+func describe(sessions []session) (works []described) {
+	for _, s := range sessions {
+		for _, w := range s.works {
+			works = append(works, described{w.name, w.how})
+		}
+	}
+	return works
 }
 
 // outcome is a row with its figures.
@@ -116,6 +132,7 @@ var heads = []string{"work", "Apache Kafka", "headrace", "headrace / Kafka", "ai
 // conclude prints the table and writes the files. Any run that failed is an error.
 func (b *bench) conclude(ctx context.Context, o options) error {
 	b.report.Took = time.Since(b.report.Began).Seconds()
+	b.report.Works = describe(b.sessions)
 	b.report.Rows = outcomes(b.sessions, b.report.Samples, b.pairs)
 	out := o.out
 	if out == "" {

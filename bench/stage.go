@@ -103,8 +103,6 @@ func (s *stage) wait(d time.Duration) error {
 
 func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
-
 // partitionDirs tells whether a path lies in a folder of a partition of the topic.
 func partitionDirs(topic string) func(path string) bool {
 	return func(path string) bool {

@@ -3,6 +3,7 @@ package side
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -138,7 +139,7 @@ func NewestJava() (binary, version string, err error) {
 		}
 	}
 	if newest < 17 {
-		return "", "", fmt.Errorf("Apache Kafka needs a JDK 17 or newer; the newest found is %d", newest)
+		return "", "", errors.New("found no JDK 17 or newer, which Apache Kafka needs; set JAVA_HOME")
 	}
 	return binary, version, nil
 }
