@@ -13,6 +13,7 @@ import (
 	"github.com/headrace/headrace/internal/cli/cluster"
 	"github.com/headrace/headrace/internal/cli/group"
 	"github.com/headrace/headrace/internal/cli/kafkatools"
+	"github.com/headrace/headrace/internal/cli/kcat"
 	"github.com/headrace/headrace/internal/cli/nodeconf"
 	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
@@ -31,8 +32,11 @@ type Roles struct {
 // Run executes one command line, without the program's name, and returns the exit code.
 func Run(ctx context.Context, args []string, env term.Env, roles Roles) int {
 	// Programs of other names read their own arguments, and have begun before the commands here are made.
-	if len(args) > 0 && kafkatools.Is(args[0]) {
+	switch {
+	case len(args) > 0 && kafkatools.Is(args[0]):
 		return kafkatools.Run(ctx, args[0], args[1:], env)
+	case len(args) > 0 && kcat.Is(args[0]):
+		return kcat.Run(ctx, args[1:], env)
 	}
 	c := &command{env: env, roles: roles, at: target.New(env)}
 	root := c.root()
@@ -49,7 +53,7 @@ func Args(argv []string) []string {
 	if len(argv) == 0 {
 		return nil
 	}
-	if name := filepath.Base(argv[0]); kafkatools.Is(name) {
+	if name := filepath.Base(argv[0]); kafkatools.Is(name) || kcat.Is(name) {
 		return append([]string{name}, argv[1:]...)
 	}
 	return argv[1:]
@@ -71,7 +75,9 @@ func (c *command) root() *cobra.Command {
 		Args:          term.UnknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, SilenceUsage: true,
+		Version: thisVersion().String(),
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return term.Usage("%s (see %s --help)", err, cmd.CommandPath())
 	})
@@ -81,7 +87,7 @@ func (c *command) root() *cobra.Command {
 		c.doctor(), bench.New(c.at, c.env),
 		c.man(), c.version(),
 	)
-	root.AddCommand(kafkatools.New(c.env)...)
+	root.AddCommand(append(kafkatools.New(c.env), kcat.New(c.env))...)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {

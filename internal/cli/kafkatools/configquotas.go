@@ -35,22 +35,23 @@ var scramMechanisms = []scramMechanism{
 	{"SCRAM-SHA-512", "SCRAM_SHA_512", 2, 4096, sha512.New, sha512.Size},
 }
 
-func scramOf(name string) *scramMechanism {
-	for i := range scramMechanisms {
-		if scramMechanisms[i].name == name {
-			return &scramMechanisms[i]
+func scramOf(name string) (m scramMechanism, ok bool) {
+	for _, m := range scramMechanisms {
+		if m.name == name {
+			return m, true
 		}
 	}
-	return nil
+	return scramMechanism{}, false
 }
 
 // sorted splits keys into those of quotas, of credentials, and others.
 func sorted(all []string) (quotas, scram, unknown []string) {
 	for _, key := range all {
+		_, isScram := scramOf(key)
 		switch {
 		case slices.Contains(quotaKeys, key):
 			quotas = append(quotas, key)
-		case scramOf(key) != nil:
+		case isScram:
 			scram = append(scram, key)
 		default:
 			unknown = append(unknown, key)
@@ -298,11 +299,12 @@ func (x *configCall) alterScram(add []keyValue, remove []string) error {
 	req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
 	for _, key := range remove {
 		d := kmsg.NewAlterUserSCRAMCredentialsRequestDeletion()
-		d.Name, d.Mechanism = user, scramOf(key).number
+		m, _ := scramOf(key)
+		d.Name, d.Mechanism = user, m.number
 		req.Deletions = append(req.Deletions, d)
 	}
 	for _, kv := range add {
-		m := scramOf(kv.key)
+		m, _ := scramOf(kv.key)
 		match := credential.FindStringSubmatch(kv.value)
 		if match == nil {
 			return illegal("Invalid credential property %s=%s", m.constant, kv.value)

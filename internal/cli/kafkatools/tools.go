@@ -100,14 +100,6 @@ func (c *call) complain(text string) {
 	fmt.Fprintln(c.env.Stderr, text)
 }
 
-// quit ends a tool without a word.
-func quit(code int) error {
-	if code == 0 {
-		return nil
-	}
-	return ended(code)
-}
-
 // conclude tells how the tool ended, unless it did so itself, and returns the code.
 func (c *call) conclude(err error) int {
 	var use *usageError

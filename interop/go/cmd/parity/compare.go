@@ -20,6 +20,7 @@ var words = []struct {
 	{regexp.MustCompile(`"commitTimestamp":\d{13}`), `"commitTimestamp":TIME`},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`%\d\|\d+\.\d+\|`), "%N|TIME|"},
+	{regexp.MustCompile(`\(memberid [^)]*\)`), "(memberid ID)"},
 }
 
 // Lines of standard error that are no message of the tool: what Java's clients log about themselves, an advice about the newer
@@ -43,6 +44,9 @@ var (
 // plain is the result without what may differ.
 func (s *side) plain(c testCase, r result) result {
 	r.out, r.err = s.text(r.out), s.text(r.err)
+	if at := strings.Index(r.err, "\nUsage: kcat"); at >= 0 {
+		r.err = r.err[:at] + "usage\n"
+	}
 	if at := usageHead.FindStringIndex(r.err); at != nil {
 		var names []string
 		for _, m := range usageOption.FindAllStringSubmatch(r.err[at[1]:], -1) {
