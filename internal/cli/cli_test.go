@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -273,10 +276,29 @@ func TestVersionAndHelpNeedNoCluster(t *testing.T) {
 	if r := w.run("", "version"); r.code != term.ExitOK || !strings.HasPrefix(r.out, "headrace ") || strings.Count(r.out, "\n") != 1 {
 		t.Errorf("version: %+v", r)
 	}
-	if r := w.run("", "consume --help"); r.code != term.ExitOK || !strings.Contains(r.out, "--follow") {
+	if version, flag := w.run("", "version"), w.run("", "--version"); flag != version {
+		t.Errorf("--version: %+v", flag)
+	}
+	if r := w.run("", "consume --help"); r.code != term.ExitOK || !strings.Contains(r.out, "--follow") || strings.Contains(r.out, "--sasl string") {
 		t.Errorf("help: %+v", r)
 	}
 	if r := w.run("", ""); r.code != term.ExitOK || !strings.Contains(r.out, "Exit codes") {
 		t.Errorf("no arguments: %+v", r)
+	}
+}
+
+func TestManPagesAreWrittenOfEveryCommand(t *testing.T) {
+	w := &world{t: t, at: "127.0.0.1:1"}
+	dir := filepath.Join(t.TempDir(), "man1")
+	if r := w.run("", "man "+dir); r.code != term.ExitOK || !strings.HasSuffix(r.out, " man pages in "+dir+"\n") {
+		t.Fatalf("%+v", r)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	if err != nil || !strings.HasPrefix(w.run("", "man "+dir).out, strconv.Itoa(len(files))+" ") {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "headrace-group-reset-offsets.1"))
+	if err != nil || !strings.Contains(string(page), "shift-by") || !strings.Contains(string(page), ".SH EXAMPLE") {
+		t.Errorf("%v\n%s", err, page)
 	}
 }

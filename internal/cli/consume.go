@@ -70,7 +70,7 @@ func (c *command) consume() *cobra.Command {
 	f.StringVarP(&o.group, "group", "g", "", "consumer group to read as")
 	f.BoolVar(&o.follow, "follow", false, "go on at the end")
 	f.BoolVarP(&o.regex, "regex", "r", false, "each TOPIC is a regular expression, and the topics that any of them finds are read")
-	f.StringVar(&o.filters, "filter", "", "show only records for which "+filter.Help+" is true")
+	f.StringVar(&o.filters, "filter", "", "show only records for which this expression in CEL is true")
 	_ = cmd.RegisterFlagCompletionFunc("group", c.at.CompleteGroups)
 	o.show.flags(cmd)
 	return cmd

@@ -42,24 +42,38 @@ func New(env term.Env) *Target {
 	return &Target{env: env, flags: map[string]*string{}}
 }
 
-// Flags adds the flags that say which cluster to a command and to those below it.
+// Flags adds the flags that say which cluster to a command and to those below it. Help shows those about logins only where they
+// are kept, in headrace context, because every command has them.
 func (t *Target) Flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.StringVar(&t.context, "context", "", "cluster by name, see headrace context; environment "+contextEnv)
-	for _, s := range settings {
+	f.StringVar(&t.context, "context", "", "cluster by name, see headrace context (also for --tls, --sasl and the like); environment "+contextEnv)
+	_ = cmd.RegisterFlagCompletionFunc("context", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return t.CompleteContexts(cmd, nil, typed)
+	})
+	for i, s := range settings {
 		value := t.flags[s.name]
 		if value == nil {
 			value = new(string)
 			t.flags[s.name] = value
 		}
 		if s.isSwitch {
-			f.StringVar(value, s.name, "", s.help())
+			f.Var((*onOffValue)(value), s.name, s.help())
 			f.Lookup(s.name).NoOptDefVal = "true"
-			continue
+		} else {
+			f.StringVarP(value, s.name, s.letter, "", s.help())
 		}
-		f.StringVarP(value, s.name, s.letter, "", s.help())
+		f.Lookup(s.name).Hidden = i > 0 && cmd.Name() != "context"
 	}
 }
+
+// onOffValue is a switch that can be told from one that is not given.
+type onOffValue string
+
+func (v *onOffValue) String() string     { return string(*v) }
+func (v *onOffValue) Set(s string) error { *v = onOffValue(s); return nil }
+
+// Type makes the help show a switch.
+func (v *onOffValue) Type() string { return "bool" }
 
 // Use sets the cluster for a command whose flags for it are its own. Contexts and environment then say nothing.
 func (t *Target) Use(c Cluster) { t.fixed = &c }
