@@ -271,6 +271,7 @@ func (n *Node) serve(context.Context) error {
 			CreateInternalTopic:   n.createOffsetsTopic,
 			MaxDescribePartitions: int32(net.DescribePartitions),
 			DeleteTopics:          n.Config.Topics.DeleteAllowed,
+			Loggers:               n.levels,
 		},
 	})
 	server := transport.New(transport.Config{

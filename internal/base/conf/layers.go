@@ -10,6 +10,7 @@ const (
 	SourceBrokerDefault Source = 3 // set for all brokers while they run
 	SourceStatic        Source = 4 // set in the file or on the command line
 	SourceDefault       Source = 5
+	SourceBrokerLogger  Source = 6
 	SourceGroup         Source = 8
 )
 
@@ -26,6 +27,8 @@ func (s Source) String() string {
 		return "STATIC_BROKER_CONFIG"
 	case SourceDefault:
 		return "DEFAULT_CONFIG"
+	case SourceBrokerLogger:
+		return "DYNAMIC_BROKER_LOGGER_CONFIG"
 	case SourceGroup:
 		return "GROUP_CONFIG"
 	}

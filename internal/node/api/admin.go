@@ -31,6 +31,8 @@ type Admin struct {
 	MaxDescribePartitions int32
 	// DeleteTopics tells whether topics may be deleted (delete.topic.enable).
 	DeleteTopics bool
+	// Loggers are the levels of the node's log; nil means that there are none to show.
+	Loggers Loggers
 }
 
 // adminTable lists the administrative APIs.
@@ -39,10 +41,10 @@ func (s *Server) adminTable() []Entry {
 		{Key: kmsg.CreateTopics, Min: 2, Max: 7, Handle: on(s.createTopics)},
 		{Key: kmsg.DeleteTopics, Min: 1, Max: 6, Handle: on(s.deleteTopics)},
 		{Key: kmsg.CreatePartitions, Min: 0, Max: 3, Handle: on(s.createPartitions)},
-		{Key: kmsg.DescribeConfigs, Min: 1, Max: 4, Handle: on(s.describeConfigs), Note: "topics and brokers"},
+		{Key: kmsg.DescribeConfigs, Min: 1, Max: 4, Handle: on(s.describeConfigs), Note: "topics, brokers and their loggers"},
 		{Key: kmsg.AlterConfigs, Min: 0, Max: 2, Handle: on(s.alterConfigs), Note: "topics and brokers"},
-		{Key: kmsg.IncrementalAlterConfigs, Min: 0, Max: 1, Handle: on(s.incrementalAlterConfigs), Note: "topics and brokers"},
-		{Key: kmsg.ListConfigResources, Min: 0, Max: 1, Handle: on(s.listConfigResources), Note: "topics and brokers"},
+		{Key: kmsg.IncrementalAlterConfigs, Min: 0, Max: 1, Handle: on(s.incrementalAlterConfigs), Note: "topics, brokers and their loggers"},
+		{Key: kmsg.ListConfigResources, Min: 0, Max: 1, Handle: on(s.listConfigResources), Note: "topics, brokers and their loggers"},
 		{Key: kmsg.DescribeCluster, Min: 0, Max: 2, Handle: on(s.describeCluster)},
 		{Key: kmsg.DescribeTopicPartitions, Min: 0, Max: 0, Handle: on(s.describeTopicPartitions)},
 		{Key: kmsg.DescribeLogDirs, Min: 1, Max: 5, Handle: on(s.describeLogDirs)},

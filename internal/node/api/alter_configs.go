@@ -11,12 +11,19 @@ const alterConfigsTimeoutMs = 30_000
 
 // incrementalAlterConfigs answers IncrementalAlterConfigs (44, KIP-339).
 func (s *Server) incrementalAlterConfigs(ctx context.Context, c *Call, req *kmsg.IncrementalAlterConfigsRequest) Response {
+	out := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	if out.Resources = s.takeLoggers(req); len(req.Resources) == 0 {
+		return out
+	}
 	resp, err := s.submit(ctx, c, req, alterConfigsTimeoutMs)
-	if err == nil {
+	if err == nil && len(out.Resources) == 0 {
 		return resp
 	}
+	if err == nil {
+		out.Resources = append(out.Resources, resp.(*kmsg.IncrementalAlterConfigsResponse).Resources...)
+		return out
+	}
 	code := s.codeOf(err, "alter configs")
-	out := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
 	for _, r := range req.Resources {
 		e := kmsg.NewIncrementalAlterConfigsResponseResource()
 		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = r.ResourceType, r.ResourceName, code, kmsg.StringPtr(err.Error())

@@ -55,8 +55,10 @@ func (s *Server) configsOf(r kmsg.DescribeConfigsRequestResource, include conf.I
 			return nil, p
 		}
 		return conf.Describe(conf.ScopeBroker, r.ResourceName, nil, layers, include), nil
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		return s.loggerConfigs(r.ResourceName)
 	}
-	return nil, refused(kerr.InvalidRequest, "Configs of resource type %d are not supported: only those of topics (2) and brokers (4) are.", r.ResourceType)
+	return nil, refused(kerr.InvalidRequest, "Configs of resource type %d are not supported: only those of topics (2), brokers (4) and their loggers (8) are.", r.ResourceType)
 }
 
 // checkBrokerName wants this broker, whose own configs only it can tell, or the empty name of the cluster's default.
@@ -120,9 +122,11 @@ func (s *Server) listConfigResources(_ context.Context, c *Call, req *kmsg.ListC
 			add(conf.ScopeTopic, t.Name)
 		}
 	}
-	if asked(conf.ScopeBroker) {
+	for _, scope := range []conf.Scope{conf.ScopeBrokerLogger, conf.ScopeBroker} {
 		for _, n := range img.Nodes() {
-			add(conf.ScopeBroker, strconv.Itoa(int(n.ID)))
+			if asked(scope) {
+				add(scope, strconv.Itoa(int(n.ID)))
+			}
 		}
 	}
 	return resp
