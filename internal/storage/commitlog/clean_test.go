@@ -270,3 +270,35 @@ func TestRecoveryKeepsTheGapsThatKafkaLeft(t *testing.T) {
 		}
 	}
 }
+
+// A producer snapshot from within a transaction outlives the transaction's marker: a recovery must not take it for the truth.
+func TestATransactionWhoseMarkerWentIsNotOpenAfterACrash(t *testing.T) {
+	disk := newDisk(t)
+	o := compactedOptions(disk)
+	o.Config.Compaction.DeleteRetention, o.Config.ProducerExpiration = 0, time.Hour
+	l := mustOpen(t, o)
+	now := start
+	mustAppend(t, l, build(batch.BuilderConfig{ProducerID: 7, Transactional: true}, 1, 10, 0))
+	must(t, l.roll(now, l.End()))
+	_, err := l.AppendLeader(now, batch.EndTxnMarker(7, 0, 1, batch.ControlCommit, now.UnixMilli()), 0, OriginReplication)
+	must(t, err)
+	for range 4 { // the record goes; the marker goes after the round that stamped its horizon
+		mustAppend(t, l, records(1, 10, 0))
+		must(t, l.roll(now, l.End()))
+		l.Replicated(l.End())
+		now = now.Add(2 * time.Hour)
+		_, err = l.Retain(now, l.End()) // forgets the producer
+		must(t, err)
+		_, err = l.Clean(now, l.End(), ample())
+		must(t, err)
+	}
+	if got := offsetsOf(t, readAll(t, l, 1000)); got[0] != 5 {
+		t.Fatalf("batches at %v", got)
+	}
+	for point := range l.End() {
+		o.FS, o.RecoveryPoint, o.Now = disk.CrashClone(nil), point, now
+		if first, open := mustOpen(t, o).FirstUnstable(); open {
+			t.Errorf("recovered from offset %d on, a transaction is open from %d on", point, first)
+		}
+	}
+}
