@@ -78,6 +78,7 @@ func (b *bench) session(ctx context.Context, s session, pair int, system side.Sy
 
 func (b *bench) work(ctx context.Context, st *stage, w work, pair int, broken error) {
 	sam := sample{Work: w.name, System: st.system.Name, Pair: pair + 1}
+	syncDisks() // what the work before left to write is not this one's burden
 	begin := time.Now()
 	b.commands = nil
 	err := broken

@@ -171,6 +171,7 @@ func failures(rows []outcome) []string {
 
 func printTable(r report) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Printf("headrace %s and Apache Kafka %s, %d pairs%s: medians, with the smallest and the largest\n", r.Commit, r.Kafka, r.Pairs, shortNote(r.Size))
 	fmt.Fprintln(w, strings.ToUpper(strings.Join(heads, "\t")))
 	for _, o := range r.Rows {
 		fmt.Fprintln(w, strings.Join(o.cells(), "\t"))
