@@ -58,7 +58,7 @@ func (c *cloner) whole(n *memNode) *memNode {
 	if done, ok := c.seen[n]; ok {
 		return done
 	}
-	to := &memNode{mode: n.mode, mtime: n.mtime, data: n.data.clone(), durable: n.durable.clone(), pending: n.pending[:len(n.pending):len(n.pending)]}
+	to := &memNode{mode: n.mode, mtime: n.mtime, data: n.data.clone(), durable: n.durable.clone(), pending: n.pending[:len(n.pending):len(n.pending)], lost: n.lost}
 	c.seen[n] = to
 	if !n.isDir() {
 		return to
@@ -156,4 +156,17 @@ func (c *cloner) tear(left *pages, w memWrite) {
 	if c.rng.IntN(2) == 0 && left.size < end {
 		left.truncate(end)
 	}
+}
+
+// FailSync makes of a file what a failed fsync(2) leaves of it on Linux: what was to be written is read as before, counts as
+// written, and is lost with the power all the same. Only what is written from now on is part of the next Sync.
+func (m *Mem) FailSync(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(name)
+	if err != nil {
+		return err
+	}
+	n.pending, n.lost = nil, true
+	return nil
 }

@@ -19,6 +19,8 @@ type memNode struct {
 	data    pages
 	durable pages
 	pending []memWrite
+	// lost says that a sync has failed: what was to be written then is read, but not in durable, nor ever will be.
+	lost bool
 
 	// A folder: the same three of its entries.
 	entries        map[string]*memNode
@@ -89,6 +91,17 @@ func (n *memNode) sync() {
 	if n.isDir() {
 		n.durableEntries = maps.Clone(n.entries)
 		n.pendingEntries = nil
+		return
+	}
+	if n.lost {
+		for _, w := range n.pending {
+			if w.bytes == nil {
+				n.durable.truncate(w.off)
+			} else {
+				n.durable.writeAt(w.bytes, w.off)
+			}
+		}
+		n.pending = nil
 		return
 	}
 	n.durable = n.data.clone()

@@ -77,6 +77,9 @@ type OpenOptions struct {
 	RecoveryPoint, LogStart kafka.Offset
 	Cleaned                 kafka.Offset // likewise: up to where the log was compacted
 	Clean                   bool         // the last stop was a clean one: nothing is scanned
+	// Renew says that a sync failed since the recovery point: what is recovered is written again, as the system may only
+	// seem to have it on the disk.
+	Renew bool
 }
 
 // Origin tells who made a batch that a leader appends; it decides which rules of its producer are checked.

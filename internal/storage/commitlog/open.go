@@ -237,6 +237,11 @@ func (l *Log) recover(o OpenOptions) error {
 	for i := l.floor(o.RecoveryPoint); i < len(l.mu.segments); i++ {
 		s := l.mu.segments[i]
 		next := s.Next()
+		if o.Renew {
+			if err := s.Renew(); err != nil {
+				return err
+			}
+		}
 		traces := compactionTraces{next: kafka.NoOffset}
 		found, err := s.Recover(o.RecoveryPoint, l.mu.config.IndexIntervalBytes, func(h batch.Header, _ []byte) error {
 			traces.look(h)

@@ -26,14 +26,16 @@ const lockFile = ".lock"
 
 // Dir is one log dir, open. Lock order: write, then mu.
 type Dir struct {
-	fs          vfs.FS
-	path        string
-	meta        Meta
-	log         *slog.Logger
-	lock        io.Closer
-	wasClean    bool
-	brokerEpoch int64
-	failed      atomic.Pointer[offline]
+	fs       vfs.FS
+	path     string
+	meta     Meta
+	log      *slog.Logger
+	lock     io.Closer
+	wasClean bool
+	// failedBefore says that the dir failed in an earlier run and was not stopped cleanly since.
+	failedBefore bool
+	brokerEpoch  int64
+	failed       atomic.Pointer[offline]
 
 	write sync.Mutex        // held while checkpoints are written: the latest content wins
 	last  map[string][]byte // what each checkpoint file holds durably; guarded by write
@@ -86,6 +88,13 @@ func (d *Dir) load(want Meta, rnd *rand.Rand) error {
 	}
 	if d.wasClean, d.brokerEpoch, err = takeMarker(d.fs, d.path); err != nil {
 		return err
+	}
+	if d.failedBefore, err = failedBefore(d.fs, d.path); err != nil {
+		return err
+	}
+	if d.failedBefore {
+		d.wasClean = false
+		d.log.Warn("the log dir failed when it was last in use: what is recovered is written again")
 	}
 	if d.meta, err = complete(d.fs, d.path, m, found, rnd); err != nil {
 		return err

@@ -35,6 +35,7 @@ func (d *Dir) openReserved(o commitlog.OpenOptions) (*commitlog.Log, error) {
 	}
 	o.RecoveryPoint, o.LogStart = d.offset(recoveryFile, o.Partition), d.offset(logStartFile, o.Partition)
 	o.Cleaned = d.offset(cleanerFile, o.Partition)
+	o.Renew = d.failedBefore
 	return commitlog.Open(o)
 }
 
@@ -180,6 +181,7 @@ func (d *Dir) Fail(cause error) {
 		return
 	}
 	d.log.Error("log dir is offline: its partitions are unavailable until it is repaired and the node restarted", "err", cause)
+	noteFailure(d, cause)
 	for _, l := range d.openLogs() {
 		l.Fail(cause)
 	}

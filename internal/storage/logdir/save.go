@@ -160,6 +160,9 @@ func (d *Dir) closeClean(now time.Time, brokerEpoch int64, hw func(kafka.TopicPa
 	if !d.mayMark() {
 		return nil
 	}
+	if err := forgetFailure(d); err != nil {
+		return err
+	}
 	return writeMarker(d.fs, d.path, brokerEpoch)
 }
 

@@ -31,6 +31,31 @@ func (s *Segment) Recover(point kafka.Offset, interval int, visit Visit) (Found,
 	return found, err
 }
 
+// Renew writes the segment's bytes over themselves and empties its indexes, which Recover then makes again. After a sync that
+// failed the system may hold bytes that are not on the disk and that it does not mean to write any more; written again, they
+// are part of the next sync.
+func (s *Segment) Renew() error {
+	for _, suffix := range []string{IndexSuffix, TimeIndexSuffix} {
+		if err := truncateIfLonger(s.fs, s.path(suffix), 0); err != nil {
+			return err
+		}
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	b := make([]byte, min(s.size, scanBytes))
+	for pos := int64(0); pos < s.size; pos += int64(len(b)) {
+		b = b[:min(int64(len(b)), s.size-pos)]
+		if err := readFull(s.files.Log, b, pos); err != nil {
+			return err
+		}
+		if _, err := s.files.Log.WriteAt(b, pos); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // trusted finds how much of the index files is right. They are written without being synced, so after a power cut any of
 // their pages may be zeros: the entries up to the first that does not grow count, as far as they speak of batches below
 // point, and if the batches they name are there. The offset index counts only as far as the time index does, as the
