@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// costLimit bounds the work for one record; a scan through a megabyte of text stays below it.
-const costLimit = 10_000_000
+// costLimit bounds the work for one record; a search through ten megabytes of text stays below it.
+const costLimit = 1_000_000
 
 // Help tells what an expression can use.
 const Help = "an expression in CEL over key, value (text, or bytes where they are none, or null), json (the value parsed), headers (a map), topic, partition, offset, timestamp"
