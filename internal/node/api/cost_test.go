@@ -1,6 +1,7 @@
 package api
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -79,6 +80,90 @@ func TestAllocationsOfTheHotPathStayWithinBudget(t *testing.T) {
 		} else {
 			t.Logf("%s: %.0f allocations", name, got)
 		}
+	}
+}
+
+// hotSix prepares one Produce of six partitions, flushed before it is answered, and one Fetch of them.
+func hotSix(tb testing.TB) (produce, fetch func()) {
+	const partitions = 6
+	w := newWorldOn(tb, vfs.OS(), tb.TempDir(), 9092)
+	id := w.topic("t", partitions, nil)
+	preq := produceRequest("t", id, 0, -1, records(string(make([]byte, 15_000))))
+	for i := int32(1); i < partitions; i++ {
+		part := preq.Topics[0].Partitions[0]
+		part.Partition = i
+		preq.Topics[0].Partitions = append(preq.Topics[0].Partitions, part)
+	}
+	preq.SetVersion(13)
+	freq := fetchOf("t", id, make([]int64, partitions)...)
+	freq.SetVersion(18)
+	for i := range freq.Topics[0].Partitions {
+		freq.Topics[0].Partitions[i].PartitionMaxBytes = 20_000
+	}
+	pbody, fbody := preq.AppendTo(nil), freq.AppendTo(nil)
+	pop, _ := w.srv.Lookup(0, 13)
+	fop, _ := w.srv.Lookup(1, 18)
+	buf, body := make([]byte, 0, 4096), make([]byte, len(pbody))
+	return func() {
+			copy(body, pbody)
+			oneCall(tb, pop, 13, body, buf)
+		}, func() {
+			oneCall(tb, fop, 18, fbody, buf)
+		}
+}
+
+// TestRequestsOfSixPartitionsStayWithinBudget counts what all goroutines allocate, the flusher's too. Nothing may grow with
+// the 90 KB of records.
+func TestRequestsOfSixPartitionsStayWithinBudget(t *testing.T) {
+	if testing.CoverMode() != "" {
+		t.Skip("coverage counts too")
+	}
+	produce, fetch := hotSix(t)
+	for range 50 {
+		produce()
+	}
+	for _, c := range []struct {
+		name           string
+		run            func()
+		objects, bytes float64
+	}{{"produce", produce, 70, 6 << 10}, {"fetch", fetch, 56, 20 << 10}} {
+		objects, bytes := allocated(300, c.run)
+		t.Logf("%s: %.0f objects, %.0f bytes", c.name, objects, bytes)
+		if objects > c.objects || bytes > c.bytes {
+			t.Errorf("%s: %.0f objects and %.0f bytes, budget %.0f and %.0f", c.name, objects, bytes, c.objects, c.bytes)
+		}
+	}
+}
+
+// allocated is what one run of f allocates on the average.
+func allocated(runs int, f func()) (objects, bytes float64) {
+	var before, after runtime.MemStats
+	f()
+	runtime.ReadMemStats(&before)
+	for range runs {
+		f()
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / float64(runs), float64(after.TotalAlloc-before.TotalAlloc) / float64(runs)
+}
+
+func BenchmarkProduceSixPartitions(b *testing.B) {
+	produce, _ := hotSix(b)
+	b.SetBytes(6 * 15_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		produce()
+	}
+}
+
+func BenchmarkFetchSixPartitions(b *testing.B) {
+	produce, fetch := hotSix(b)
+	for range 100 {
+		produce()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		fetch()
 	}
 }
 

@@ -27,7 +27,7 @@ func fetchError(version, code int16) *fetchResponse {
 func newFetchResponse(version, code int16, session int32, results []fetchResult) *fetchResponse {
 	r := &fetchResponse{code: code, results: results}
 	w := fetchWriter{version: version, flexible: version >= 12}
-	w.b = make([]byte, 0, 64+80*len(results))
+	w.b = make([]byte, 0, 64+96*len(results))
 	w.response(code, session, results)
 	r.bytes, r.size = w.b, len(w.b)
 	r.cut(w.cuts)
@@ -36,7 +36,11 @@ func newFetchResponse(version, code int16, session int32, results []fetchResult)
 
 // cut splits the bytes where records belong.
 func (r *fetchResponse) cut(cuts []recordsAt) {
-	from := 0
+	from, n := 0, 1
+	for _, c := range cuts {
+		n += len(c.result.plan.Slices)
+	}
+	r.pieces = make([]transport.Piece, 0, n)
 	for _, c := range cuts {
 		head := r.bytes[from:c.at]
 		from = c.at

@@ -63,11 +63,21 @@ func (s *Server) beginProduce(ctx context.Context, c *Call) transport.Pending {
 	}
 	refused := refuseProduce(req)
 	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	if p.acks != 0 {
+		p.waits = make([]ackWait, 0, batches(req))
+	}
 	for i := range req.Topics {
 		p.topic(ctx, &req.Topics[i], &p.resp.Topics[i], refused)
 	}
 	p.join()
 	return p
+}
+
+func batches(req *kmsg.ProduceRequest) (n int) {
+	for i := range req.Topics {
+		n += len(req.Topics[i].Partitions)
+	}
+	return n
 }
 
 // refuseProduce is why a request is refused as a whole.

@@ -26,6 +26,7 @@ type flusher struct {
 
 	mu      sync.Mutex
 	dirty   []*Partition
+	taken   []*Partition // of the last round: its memory is used again
 	stalled []*Partition // for whose flush there was no room
 	retry   *time.Timer  // runs while stalled has any
 }
@@ -54,15 +55,16 @@ func (f *flusher) add(p *Partition) {
 	}
 }
 
+// take begins a round. What it returns is valid until the next call.
 func (f *flusher) take() []*Partition {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ps := f.dirty
-	f.dirty = nil
-	for _, p := range ps {
+	clear(f.taken)
+	f.dirty, f.taken = f.taken[:0], f.dirty
+	for _, p := range f.taken {
 		p.dirty.Store(false)
 	}
-	return ps
+	return f.taken
 }
 
 // run flushes until stop is closed, and once more then.

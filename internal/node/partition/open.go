@@ -10,21 +10,22 @@ import (
 	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
-// use opens the log if need be and holds the role shared; the caller calls done when it no longer touches the log.
-func (p *Partition) use() (log *commitlog.Log, done func(), err error) {
+// use opens the log if need be and holds the role shared; the caller unlocks it when it no longer touches the log. After an
+// error nothing is held.
+func (p *Partition) use() (*commitlog.Log, error) {
 	p.role.RLock()
 	if p.role.log == nil && p.role.ended == nil {
 		p.role.RUnlock()
 		if err := p.open(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		p.role.RLock()
 	}
 	if p.role.ended != nil {
 		defer p.role.RUnlock()
-		return nil, nil, p.role.ended
+		return nil, p.role.ended
 	}
-	return p.role.log, p.role.RUnlock, nil
+	return p.role.log, nil
 }
 
 // open opens the log, which may recover it, and takes up the leadership. A failure is not remembered: the next user tries

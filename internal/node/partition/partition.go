@@ -195,11 +195,11 @@ func (p *Partition) Append(now time.Time, v batch.Validated, acks int16, origin 
 
 // appendIn is Append for who leads in the given epoch alone; NoLeaderEpoch stands for any.
 func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Validated, acks int16, origin commitlog.Origin) (commitlog.Appended, kafka.LeaderEpoch, error) {
-	log, done, err := p.use()
+	log, err := p.use()
 	if err != nil {
 		return commitlog.Appended{}, 0, err
 	}
-	defer done()
+	defer p.role.RUnlock()
 	l := p.role.leader
 	if l == nil || epoch != kafka.NoLeaderEpoch && epoch != l.Epoch() {
 		return commitlog.Appended{}, 0, errNotLeader

@@ -43,11 +43,11 @@ type EpochEnd struct {
 
 // led runs f with the log, if this node leads and the client's idea of the epoch is ours.
 func (p *Partition) led(epoch kafka.LeaderEpoch, f func(log *commitlog.Log, l *replica.Leader) error) error {
-	log, done, err := p.use()
+	log, err := p.use()
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer p.role.RUnlock()
 	if err := replica.CheckEpoch(epoch, p.role.given.LeaderEpoch); err != nil {
 		return err
 	}

@@ -46,8 +46,8 @@ func (s *Set) openLoop() {
 		if p == nil {
 			return
 		}
-		if _, done, err := p.use(); err == nil {
-			done()
+		if _, err := p.use(); err == nil {
+			p.role.RUnlock()
 		} else if p.alive() {
 			s.Log.Error("partition not opened", "partition", p.tp.String(), "err", err)
 		}
@@ -143,7 +143,7 @@ func (s *Set) janitor() {
 // used since the start gets opened by the opener, sooner or later.
 func (s *Set) retain(now time.Time) {
 	for _, p := range s.All() {
-		log, done, err := p.use()
+		log, err := p.use()
 		if err != nil {
 			continue
 		}
@@ -151,7 +151,7 @@ func (s *Set) retain(now time.Time) {
 			s.Log.Error("retention failed", "partition", p.tp.String(), "err", err)
 			p.failedUpkeep(err)
 		}
-		done()
+		p.role.RUnlock()
 		select {
 		case <-s.stop:
 			return
