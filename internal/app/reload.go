@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+
 	"github.com/headrace/headrace/internal/base/conf"
 )
 
@@ -28,8 +30,11 @@ func (n *Node) Reload(next conf.Static, problems []conf.Problem) {
 		n.Log.Error("configuration not reloaded", "line", err.Error())
 		return
 	}
+	told := before.Warnings()
 	for _, w := range next.Warnings() {
-		n.Log.Warn("configuration", "line", w)
+		if !slices.Contains(told, w) {
+			n.Log.Warn("configuration", "line", w)
+		}
 	}
 	changes := before.Changes(next)
 	for _, c := range changes {
