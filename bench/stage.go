@@ -19,7 +19,7 @@ import (
 
 const (
 	startTimeout = 3 * time.Minute
-	workTimeout  = 6 * time.Minute
+	workTimeout  = 10 * time.Minute
 	settle       = 5 * time.Second // before memory is read
 )
 
