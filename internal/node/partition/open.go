@@ -31,8 +31,8 @@ func (p *Partition) use() (*commitlog.Log, error) {
 // open opens the log, which may recover it, and takes up the leadership. A failure is not remembered: the next user tries
 // again.
 func (p *Partition) open() error {
-	if p.cleared != nil {
-		<-p.cleared
+	if err := p.awaitCleared(); err != nil {
+		return err
 	}
 	p.opening.Lock()
 	defer p.opening.Unlock()
@@ -58,6 +58,22 @@ func (p *Partition) open() error {
 		}
 	}
 	return p.begin(log, s)
+}
+
+// clearTime is how long a user waits for the folder of an earlier topic of the name to be gone. Behind the deletion of
+// thousands of partitions that takes longer, and clients do better to come again.
+const clearTime = 2 * time.Second
+
+func (p *Partition) awaitCleared() error {
+	if p.cleared == nil {
+		return nil
+	}
+	select {
+	case <-p.cleared:
+		return nil
+	case <-time.After(clearTime):
+		return fmt.Errorf("%v is being deleted yet, as it was before: %w", p.tp, kerr.KafkaStorageError)
+	}
 }
 
 // unopened tells whether open has something to do.
