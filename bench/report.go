@@ -64,7 +64,7 @@ type outcome struct {
 func (s sample) line(w work) string {
 	text := fmt.Sprintf("%-16s %-9s %d: ", s.Work, s.System, s.Pair)
 	if s.Error != "" {
-		return text + "FAILED: " + s.Error
+		return text + "FAILED: " + oneLine(s.Error)
 	}
 	var parts []string
 	for _, r := range w.rows {
@@ -179,12 +179,9 @@ func printTable(r report) {
 	w.Flush() // to a terminal or a pipe; there is nobody to tell
 	for _, o := range r.Rows {
 		if o.Error != "" {
-			fmt.Printf("%s: %s\n", o.Name, firstLine(o.Error))
+			fmt.Printf("%s: %s\n", o.Name, oneLine(o.Error))
 		}
 	}
 }
 
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
-}
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -26,8 +26,9 @@ func startFull(s *stage) (f figures, err error) {
 		return nil, err
 	}
 	defer func() { server.Kill() }() // whichever is the last one
-	s.server = server
-	if err := s.topic(topic, s.size.FullPartitions, nil); err != nil {
+	on := *s
+	on.server = server
+	if err := on.topic(topic, s.size.FullPartitions, nil); err != nil {
 		return nil, err
 	}
 	// Without keys a producer fills a batch of one partition, then of another by chance.
