@@ -35,7 +35,6 @@ type compacted struct {
 	t       *testing.T
 	r       *rand.Rand
 	l       *Log
-	config  Config
 	now     time.Time
 	records map[kafka.Offset]keyed
 	markers map[kafka.Offset]txnEnd
