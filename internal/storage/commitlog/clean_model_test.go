@@ -360,7 +360,7 @@ func (m *compacted) checkCrash(where string, disk *vfs.Mem, point kafka.Offset) 
 // A power cut before each change that compaction makes to the disk: whatever it leaves has the last value of every key, at
 // its offset, ends where the log ended, and knows the sequences and the transactions.
 func TestPowerCutWhileCleaningKeepsTheLastValues(t *testing.T) {
-	seeds, steps := 5, 150
+	seeds, steps := 4, 120
 	if testing.Short() {
 		seeds = 2
 	}
@@ -401,7 +401,7 @@ func TestPowerCutWhileCleaningKeepsTheLastValues(t *testing.T) {
 			o := compactedOptions(disk.CrashClone(nil))
 			o.Clean, o.RecoveryPoint, o.Cleaned = true, m.l.End(), m.l.Cleaned()
 			m.check("clean stop", mustOpen(t, o))
-			if visits < 100 || m.cleanings < 5 || m.dropped == 0 {
+			if visits < 80 || m.cleanings < 5 || m.dropped == 0 {
 				t.Errorf("%d visits, %d cleanings, %d records dropped", visits, m.cleanings, m.dropped)
 			}
 		})
