@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/metadata"
@@ -104,5 +105,15 @@ func TestAnAppendThatFailsIsAFailedProduce(t *testing.T) {
 	before.Add(Traffic{Produces: 1, FailedProduces: 1})
 	if got := p.Stats().Traffic; got != before {
 		t.Errorf("%+v, want %+v", got, before)
+	}
+}
+
+// What counting adds to an append.
+func BenchmarkCountingAnAppend(b *testing.B) {
+	var t traffic
+	v := batch.Validated{Batch: make([]byte, 100), Header: batch.Header{Count: 3}}
+	b.ReportAllocs()
+	for b.Loop() {
+		t.appended(v, commitlog.Appended{}, nil)
 	}
 }
