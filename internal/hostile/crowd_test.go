@@ -65,7 +65,12 @@ func TestTenThousandAnnouncementsTakeLittle(t *testing.T) {
 	h := v.beside(haste)
 	limitFiles(40000)
 	want := 10_000
-	for what, extra := range map[string]int{"announced alone": 0, "begun": 8 << 10} {
+	for _, c := range []struct {
+		what  string
+		extra int
+		most  int64 // a frame of which more has come gets a buffer when its turn is there, and leaves it as garbage
+	}{{"announced alone", 0, 200 << 20}, {"begun", 8 << 10, 256 << 20}} {
+		what, extra := c.what, c.extra
 		v.forgetPeak()
 		b := begun(100<<20, author{topic: v.topic, id: v.target}.request(int16(kmsg.Produce), 9), extra)
 		began := time.Now()
@@ -74,7 +79,7 @@ func TestTenThousandAnnouncementsTakeLittle(t *testing.T) {
 		n, peak := kept(open), v.resident("VmHWM")
 		t.Logf("%s: %d connections of %d opened were kept for %v; resident: %d MiB at the most, %d KiB a connection",
 			what, n, len(open), time.Since(began).Round(time.Millisecond), peak>>20, peak>>10/int64(max(n, 1)))
-		if peak > raceCost*200<<20 {
+		if peak > raceCost*c.most {
 			t.Errorf("%s: the node took %d MiB", what, peak>>20)
 		}
 		if extra == 0 && len(open) == want && n < want*99/100 { // half of the 20,000 files that may be had here are for logs
