@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/partition"
@@ -111,6 +112,28 @@ func (s sink) partition(p *hosted, given metadata.Partition, least int) {
 	s.sample("kafka_log_log_logendoffset", float64(st.End), of)
 	s.sample("kafka_topic_partition_current_offset", float64(p.HighWatermark()), of)
 	s.sample("kafka_topic_partition_oldest_offset", float64(st.Start), of)
+}
+
+// compaction gives out how far it is behind.
+func (c *collector) compaction(out sink, now time.Time) {
+	var running, stopped int
+	var dirty int64
+	var ratio float64
+	var overdue time.Duration
+	for _, st := range c.Partitions.CleaningStats(now) {
+		if st.Running {
+			running++
+		}
+		if st.Uncleanable != nil {
+			stopped++
+		}
+		dirty, ratio, overdue = dirty+st.DirtyBytes, max(ratio, st.Ratio), max(overdue, st.Overdue)
+	}
+	out.put("headrace_compaction_running", float64(running))
+	out.put("headrace_compaction_stopped_partitions", float64(stopped))
+	out.put("headrace_compaction_dirty_bytes", float64(dirty))
+	out.put("headrace_compaction_dirtiest_ratio", ratio)
+	out.put("headrace_compaction_overdue_seconds", overdue.Seconds())
 }
 
 func (c *collector) dirs(out sink, parts []hosted) {

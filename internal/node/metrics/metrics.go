@@ -29,6 +29,7 @@ type Config struct {
 	Image      func() *metadata.Image
 	Partitions interface {
 		Stats() (partition.SetStats, []*partition.Partition)
+		CleaningStats(now time.Time) []partition.CleaningStats
 	}
 	Transport interface{ Stats() transport.Stats }
 	API       interface {
@@ -117,6 +118,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.transport(out)
 	c.traffic(out, set, here)
 	c.partitions(out, img, here)
+	c.compaction(out, now)
 	c.dirs(out, here)
 	c.cluster(out, img)
 	c.raft(out, now)
