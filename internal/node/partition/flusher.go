@@ -67,6 +67,13 @@ func (f *flusher) take() []*Partition {
 	return f.taken
 }
 
+// drop forgets what waits for a round; one that runs goes on.
+func (f *flusher) drop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dirty, f.stalled = nil, nil
+}
+
 // run flushes until stop is closed, and once more then.
 func (f *flusher) run(stop <-chan struct{}) {
 	for {

@@ -280,6 +280,9 @@ func (p *Partition) Acked(acks int16, epoch kafka.LeaderEpoch, next kafka.Offset
 	if err := p.role.log.Failed(); err != nil {
 		return false, err
 	}
+	if err := p.dir.offline(); err != nil { // which may not have reached the log yet
+		return false, err
+	}
 	if why := p.stalled.Load(); why != nil {
 		return false, *why
 	}

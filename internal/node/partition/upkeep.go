@@ -46,6 +46,13 @@ func (s *Set) openLoop() {
 		if p == nil {
 			return
 		}
+		if p.cleared != nil {
+			select {
+			case <-p.cleared:
+			case <-s.stop:
+				return
+			}
+		}
 		if _, err := p.use(); err == nil {
 			p.role.RUnlock()
 		} else if p.alive() {
@@ -248,7 +255,7 @@ func (s *Set) Abandon() {
 	close(s.stop)
 	s.helpers.Wait()
 	for _, d := range s.dirs {
-		d.flusher.take()
+		d.flusher.drop()
 	}
 	close(s.last)
 	s.flush.Wait()

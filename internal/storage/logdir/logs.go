@@ -181,10 +181,10 @@ func (d *Dir) Fail(cause error) {
 		return
 	}
 	d.log.Error("log dir is offline: its partitions are unavailable until it is repaired and the node restarted", "err", cause)
-	noteFailure(d, cause)
 	for _, l := range d.openLogs() {
 		l.Fail(cause)
 	}
+	noteFailure(d, cause)
 }
 
 // Offline is nil while the dir works; its error wraps kerr.KafkaStorageError.
