@@ -1,6 +1,6 @@
 // Package cli is the headrace command: it reads arguments, talks to any Kafka cluster through the wire protocol, and prints.
-// The composition root calls Run and hands in the functions that start a node; cli itself knows no node. Reading standard input
-// is its only goroutine (see lineReader); it may stay behind in a read that cannot be cancelled, until the process ends.
+// The composition root calls Run and hands in the functions that start a node; cli itself knows no node. It starts no goroutine
+// besides those of clients and the one that reads standard input (see term.Env.Input).
 package cli
 
 import (

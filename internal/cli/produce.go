@@ -81,7 +81,7 @@ func (c *command) runProduce(cmd *cobra.Command, topic string, o *produceOptions
 	delivery, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	p := newProduction(delivery, stop, client)
-	err = p.all(ctx, c.env.Stdin, o)
+	err = p.all(ctx, c.env.Input(ctx), o)
 	defer p.timer.Stop()
 	patience := 24 * time.Hour // the timer of p is what ends it
 	if ctx.Err() != nil {
@@ -240,20 +240,16 @@ func (p *production) all(ctx context.Context, in io.Reader, o *produceOptions) e
 	if o.format == "json" {
 		longest *= 8 // JSON and base64 are longer than what they stand for
 	}
-	reader := readLines(ctx, in, longest)
-	number, open := 0, true
-	for open {
-		var line []byte
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case line, open = <-reader.lines:
-		}
-		if !open {
-			break
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, longest+1)
+	lines.Split(splitLines)
+	number := 0
+	for lines.Scan() {
+		if ctx.Err() != nil {
+			return ctx.Err() // what was typed of a line is no line
 		}
 		number++
-		r, err := o.record(line)
+		r, err := o.record(bytes.Clone(lines.Bytes()))
 		if err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
@@ -262,10 +258,10 @@ func (p *production) all(ctx context.Context, in io.Reader, o *produceOptions) e
 			return nil
 		}
 	}
-	if errors.Is(reader.err, bufio.ErrTooLong) {
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return fmt.Errorf("line %d is longer than --max-message-bytes %d", number+1, o.maxBytes)
 	}
-	return reader.err
+	return lines.Err()
 }
 
 func (p *production) done(_ *kgo.Record, err error) {
@@ -301,33 +297,6 @@ func produceError(topic string, err error) error {
 		return fmt.Errorf("cannot write to topic %s: it has no partition %d: it has %d, from 0 on", topic, chosen, there)
 	}
 	return fmt.Errorf("cannot write to topic %s: %w", topic, target.Explain(err, ""))
-}
-
-// lineReader hands on the lines of an input, without their ends. When lines is closed, err says why.
-type lineReader struct {
-	lines chan []byte
-	err   error
-}
-
-// readLines starts the goroutine that reads in. It ends with the input, or at the next line after ctx is done.
-func readLines(ctx context.Context, in io.Reader, longest int) *lineReader {
-	r := &lineReader{lines: make(chan []byte, 64)}
-	scanner := bufio.NewScanner(in)
-	scanner.Buffer(nil, longest+1)
-	scanner.Split(splitLines)
-	read := func() {
-		defer close(r.lines)
-		for scanner.Scan() {
-			select {
-			case r.lines <- bytes.Clone(scanner.Bytes()):
-			case <-ctx.Done():
-				return
-			}
-		}
-		r.err = scanner.Err()
-	}
-	go read()
-	return r
 }
 
 // splitLines is bufio.ScanLines that keeps a carriage return: it may belong to the data.

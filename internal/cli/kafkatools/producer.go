@@ -119,10 +119,14 @@ func (c *call) produceLines() error {
 		return err
 	}
 	defer k.Close()
-	in := bufio.NewReader(c.env.Stdin)
+	in := bufio.NewReader(c.env.Input(c.ctx))
 	for {
 		text, err := in.ReadString('\n')
-		if err != nil && (text == "" || !errors.Is(err, io.EOF)) {
+		if err != nil && !errors.Is(err, io.EOF) && c.ctx.Err() == nil {
+			c.flush(k)
+			return javaError("java.io.IOException", "%s", err)
+		}
+		if c.ctx.Err() != nil || err != nil && text == "" {
 			break
 		}
 		record, bad := reader.record(strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"))
@@ -133,7 +137,7 @@ func (c *call) produceLines() error {
 			c.flush(k)
 			return bad
 		}
-		if err != nil || c.ctx.Err() != nil {
+		if err != nil {
 			break
 		}
 	}

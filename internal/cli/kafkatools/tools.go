@@ -1,7 +1,7 @@
 // Package kafkatools is headrace under the names of Apache Kafka's command-line tools: kafka-topics and the others take the same
 // options, print the same lines and end with the same codes, so that scripts written for them go on working, without a JVM's
 // start. Package cli adds New's commands and sends a process that is called by such a name to Run. The tools print to the streams
-// they are given and start no goroutine besides the client's.
+// they are given and start no goroutine besides the client's and the one that reads standard input (term.Env.Input).
 package kafkatools
 
 import (

@@ -1,6 +1,6 @@
 // Package kcat is headrace with the options of kcat (kafkacat) 1.7: -P, -C, -G, -L and -Q print what kcat prints, so that its
 // users and their scripts need nothing else. Package cli adds New's command and sends a process that is called kcat to Run. It
-// starts no goroutine besides the client's.
+// starts no goroutine besides the client's and the one that reads standard input (term.Env.Input).
 package kcat
 
 import (

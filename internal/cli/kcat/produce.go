@@ -101,7 +101,7 @@ func (r *run) endTransaction(ctx context.Context) error {
 func (r *run) input() (io.Reader, error) {
 	switch {
 	case len(r.o.args) == 0:
-		return r.env.Stdin, nil
+		return r.env.Input(r.ctx), nil
 	case !r.o.lines:
 		return nil, nil
 	case len(r.o.args) > 1:
@@ -161,6 +161,9 @@ func (r *run) produceFrom(in io.Reader) error {
 	sent := int64(0)
 	for r.ctx.Err() == nil && (r.o.count < 0 || sent < r.o.count) {
 		line, err := until(buffered, []byte(end))
+		if r.ctx.Err() != nil {
+			return nil // what was typed of a line is no line
+		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fatal("Unable to read message: %s", err)
 		}

@@ -1,5 +1,6 @@
 // Package term is what every command shares of the way it meets its user: its surroundings, exit codes, complaints about wrong
-// arguments, and answers as a table, JSON or YAML. The packages of commands below cli call it; it starts no goroutine.
+// arguments, and answers as a table, JSON or YAML. The packages of commands below cli call it; its only goroutine reads
+// standard input (see Input).
 package term
 
 import (

@@ -1,0 +1,55 @@
+package kafkatools
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/internal/cli/term"
+)
+
+func TestCtrlCEndsAProducerThatNobodyTypesInto(t *testing.T) {
+	c := newCluster(t)
+	stdin, typing := io.Pipe()
+	defer typing.Close()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var out, errs strings.Builder
+	code := make(chan int)
+	go func() {
+		e := term.Env{Stdin: stdin, Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
+		code <- Run(ctx, "kafka-console-producer", []string{"--bootstrap-server", c.ListenAddrs()[0], "--topic", "orders", "--timeout", "1"}, e)
+	}()
+	if _, err := io.WriteString(typing, "whole\nhalf"); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if got := reader.PollFetches(t.Context()).Records(); len(got) != 1 || string(got[0].Value) != "whole" {
+		t.Fatalf("%v", got)
+	}
+	interrupt()
+	if c := <-code; c != term.ExitInterrupted {
+		t.Error(c, out.String(), errs.String())
+	}
+}
+
+type brokenDisk struct{}
+
+func (brokenDisk) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestAnInputThatCannotBeReadFailsAProducer(t *testing.T) {
+	c := newCluster(t)
+	var out, errs strings.Builder
+	e := term.Env{Stdin: io.MultiReader(strings.NewReader("a\nb"), brokenDisk{}), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
+	code := Run(t.Context(), "kafka-console-producer", []string{"--bootstrap-server", c.ListenAddrs()[0], "--topic", "orders"}, e)
+	if code != 1 || errs.String() != "java.io.IOException: unexpected EOF\n" {
+		t.Error(code, errs.String())
+	}
+}
