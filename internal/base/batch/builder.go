@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/headrace/headrace/internal/base/compress"
@@ -143,20 +144,29 @@ func (c *BuilderConfig) attributes() Attributes {
 
 // assemble appends the batch of h and records, compressed as h's attributes say, to dst. It fills in format, length and CRC.
 func assemble(dst []byte, h Header, records []byte, level int) ([]byte, Header) {
-	at := len(dst)
 	dst = slices.Grow(dst, HeaderSize+len(records))
-	h.Magic = Magic
-	dst = appendHeader(dst, h)
-	dst, err := compress.Compress(dst, records, h.Attributes.Codec(), level)
+	dst, h, err := assembleWithin(dst, h, records, level, math.MaxInt64)
 	if err != nil {
 		// Codec and level were checked before, and memory is all that is written to.
 		panic("batch: " + err.Error())
+	}
+	return dst, h
+}
+
+// assembleWithin is assemble with a limit on the compressed records: beyond it is compress.ErrLimit.
+func assembleWithin(dst []byte, h Header, records []byte, level int, limit int64) ([]byte, Header, error) {
+	at := len(dst)
+	h.Magic = Magic
+	dst = appendHeader(dst, h)
+	dst, err := compress.CompressWithin(dst, records, h.Attributes.Codec(), level, limit)
+	if err != nil {
+		return dst, h, err
 	}
 	one := dst[at:]
 	h.Length = int32(len(one) - LogOverhead)
 	binary.BigEndian.PutUint32(one[atLength:], uint32(h.Length))
 	h.CRC = stampCRC(one)
-	return dst, h
+	return dst, h, nil
 }
 
 func appendRecord(dst []byte, offsetDelta int32, timestampDelta int64, key, value []byte, headers []RecordHeader) []byte {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -266,7 +267,7 @@ func rewrite(v *Validated, h Header, body []byte, w walked, target compress.Code
 		s := scratches.Get().(*scratch)
 		defer s.release()
 		var err error
-		if s.b, h.BaseTimestamp, err = renumber(s.b[:0], &h, body); err != nil {
+		if s.b, h.BaseTimestamp, err = renumber(slices.Grow(s.b[:0], len(body)), &h, body); err != nil {
 			return err
 		}
 		body = s.b
@@ -276,11 +277,14 @@ func rewrite(v *Validated, h Header, body []byte, w walked, target compress.Code
 		h.Attributes |= attrLogAppendTime
 	}
 	h.MaxTimestamp = v.MaxTimestamp
-	v.Batch, v.Header = assemble(nil, h, body, r.TargetLevel)
-	if len(v.Batch) > r.MaxMessageBytes {
-		return tooLarge(len(v.Batch), r)
+	// What was a bomb may be one no longer: no more memory is taken than it may have.
+	limit := r.MaxMessageBytes - HeaderSize
+	var err error
+	v.Batch, v.Header, err = assembleWithin(make([]byte, 0, HeaderSize+min(len(body), max(limit, 0))), h, body, r.TargetLevel, int64(limit))
+	if errors.Is(err, compress.ErrLimit) {
+		return fmt.Errorf("record batch has more than the %d bytes allowed when it is compressed anew: %w", r.MaxMessageBytes, kerr.MessageTooLarge)
 	}
-	return nil
+	return err
 }
 
 // renumber appends the records of body, which a walk has checked, to dst with the offset deltas 0, 1, 2, …, and with timestamps of

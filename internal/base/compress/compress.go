@@ -6,6 +6,7 @@ package compress
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -89,23 +90,51 @@ func ValidLevel(c Codec, level int) bool {
 // Compress appends src, compressed as Kafka does (snappy in the xerial framing, lz4 in independent 64 KiB blocks), to dst.
 // It fails only for an unknown codec or a level that ValidLevel refuses. src and dst must not overlap.
 func Compress(dst, src []byte, c Codec, level int) ([]byte, error) {
+	return CompressWithin(dst, src, c, level, math.MaxInt64)
+}
+
+// CompressWithin is Compress that appends at most limit bytes: more is ErrLimit, found before memory for much more is taken.
+func CompressWithin(dst, src []byte, c Codec, level int, limit int64) ([]byte, error) {
 	if !c.Known() {
 		return dst, fmt.Errorf("%w %d", ErrUnknownCodec, int8(c))
 	}
 	if !ValidLevel(c, level) {
 		return dst, fmt.Errorf("%s has no compression level %d", c, level)
 	}
+	most, err := maxLen(dst, max(limit, 0)), error(nil)
 	switch c {
+	case None:
+		if int64(len(src)) > limit {
+			return dst, ErrLimit
+		}
+		return append(dst, src...), nil
 	case Gzip:
-		return compressGzip(dst, src, level)
+		dst, err = compressGzip(dst, src, level, most)
 	case Snappy:
-		return compressXerial(dst, src), nil
+		dst, err = compressXerial(dst, src, most)
 	case LZ4:
-		return compressLZ4(dst, src, level)
+		dst, err = compressLZ4(dst, src, level, most)
 	case Zstd:
-		return compressZstd(dst, src, level)
+		dst, err = compressZstd(dst, src, level, most)
 	}
-	return append(dst, src...), nil
+	if err == nil && int64(len(dst)) > most {
+		err = ErrLimit
+	}
+	return dst, err
+}
+
+// appender is an io.Writer at the end of a slice, which takes no more than that has most bytes.
+type appender struct {
+	b    []byte
+	most int64
+}
+
+func (a *appender) Write(p []byte) (int, error) {
+	if int64(len(a.b)+len(p)) > a.most {
+		return 0, ErrLimit
+	}
+	a.b = append(a.b, p...)
+	return len(p), nil
 }
 
 // Decompress appends what src inflates to, at most limit bytes, to dst. More than limit is ErrLimit, found while

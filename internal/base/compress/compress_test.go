@@ -376,3 +376,27 @@ func benchmark(b *testing.B, compress bool) {
 		})
 	}
 }
+
+func TestCompressingEndsAtTheLimit(t *testing.T) {
+	src := make([]byte, 24<<20) // random, so that it stays as large
+	rand.NewChaCha8([32]byte{}).Read(src)
+	for _, c := range []Codec{None, Gzip, Snappy, LZ4, Zstd} {
+		const limit = 1 << 20
+		if _, err := CompressWithin(nil, src, c, DefaultLevel, limit); !errors.Is(err, ErrLimit) {
+			t.Errorf("%v: %v", c, err)
+		}
+		// Encoders are kept, and take memory of their own the first time.
+		if n := allocated(func() { CompressWithin(nil, src, c, DefaultLevel, limit) }); n > 16*limit {
+			t.Errorf("%v: %d bytes with a limit of %d", c, n, limit)
+		}
+		for _, n := range []int{0, 1000, 12 << 20} { // beyond zstdAtOnce, too
+			one, err := CompressWithin([]byte("before"), src[:n], c, DefaultLevel, 13<<20)
+			if err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+			if got, err := Decompress(nil, one[len("before"):], c, 13<<20); err != nil || !bytes.Equal(got, src[:n]) {
+				t.Errorf("%v: %d bytes come back as %d: %v", c, n, len(got), err)
+			}
+		}
+	}
+}

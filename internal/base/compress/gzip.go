@@ -23,15 +23,7 @@ type gzipWriter struct {
 	out appender
 }
 
-// appender is an io.Writer at the end of a slice.
-type appender struct{ b []byte }
-
-func (a *appender) Write(p []byte) (int, error) {
-	a.b = append(a.b, p...)
-	return len(p), nil
-}
-
-func compressGzip(dst, src []byte, level int) ([]byte, error) {
+func compressGzip(dst, src []byte, level int, most int64) ([]byte, error) {
 	if level < 0 {
 		level = DefaultLevel
 	}
@@ -48,7 +40,7 @@ func compressGzip(dst, src []byte, level int) ([]byte, error) {
 		}
 		w.zw = zw
 	}
-	w.out.b = dst
+	w.out = appender{dst, most}
 	w.zw.Reset(&w.out)
 	_, err := w.zw.Write(src)
 	err = errors.Join(err, w.zw.Close())

@@ -37,7 +37,7 @@ var (
 	lz4High = sync.Pool{New: func() any { return new(lz4.CompressorHC) }}
 )
 
-func compressLZ4(dst, src []byte, level int) ([]byte, error) {
+func compressLZ4(dst, src []byte, level int, most int64) ([]byte, error) {
 	dst = binary.LittleEndian.AppendUint32(dst, lz4Magic)
 	descriptor := [2]byte{lz4Version | lz4Independent, lz4Block64KiB}
 	dst = append(dst, descriptor[0], descriptor[1], byte(xxh32(descriptor[:])>>8))
@@ -45,6 +45,9 @@ func compressLZ4(dst, src []byte, level int) ([]byte, error) {
 	compress, release := lz4BlockCompressor(level)
 	defer release()
 	for len(src) > 0 {
+		if int64(len(dst)) > most {
+			return dst, ErrLimit
+		}
 		block := src[:min(len(src), lz4WriteBlock)]
 		src = src[len(block):]
 		at := len(dst)

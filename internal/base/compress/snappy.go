@@ -20,9 +20,12 @@ const (
 	snappyMaxRatio = 32
 )
 
-func compressXerial(dst, src []byte) []byte {
+func compressXerial(dst, src []byte, most int64) ([]byte, error) {
 	dst = append(dst, xerialHeader...)
 	for len(src) > 0 {
+		if int64(len(dst)) > most {
+			return dst, ErrLimit
+		}
 		block := src[:min(len(src), xerialBlock)]
 		src = src[len(block):]
 		at := len(dst)
@@ -31,7 +34,7 @@ func compressXerial(dst, src []byte) []byte {
 		dst = dst[:at+4+len(body)]
 		binary.BigEndian.PutUint32(dst[at:], uint32(len(body)))
 	}
-	return dst
+	return dst, nil
 }
 
 // decompressSnappy reads the framing of the Java library when its magic word is there, else one raw block, which is what

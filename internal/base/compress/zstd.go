@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"errors"
 	"slices"
 	"sync"
 
@@ -16,6 +17,8 @@ const (
 	// zstdMaxBlock is the most that one block inflates to.
 	zstdMaxBlock    = 128 << 10
 	zstdBlockHeader = 3
+	// zstdAtOnce is the most that is compressed without looking at a limit meanwhile.
+	zstdAtOnce = 8 << 20
 )
 
 // Encoders and decoders with concurrency 1 start no goroutines. Encoders are kept by the library's four levels.
@@ -24,7 +27,7 @@ var (
 	zstdDecoders sync.Pool
 )
 
-func compressZstd(dst, src []byte, level int) ([]byte, error) {
+func compressZstd(dst, src []byte, level int, most int64) ([]byte, error) {
 	if level == DefaultLevel {
 		level = 3
 	}
@@ -38,9 +41,16 @@ func compressZstd(dst, src []byte, level int) ([]byte, error) {
 			return dst, err
 		}
 	}
-	dst = enc.EncodeAll(src, dst)
-	zstdEncoders[speed].Put(enc)
-	return dst, nil
+	defer zstdEncoders[speed].Put(enc)
+	if len(src) <= zstdAtOnce || most == int64(maxInt) {
+		return enc.EncodeAll(src, dst), nil
+	}
+	out := appender{dst, most}
+	enc.Reset(&out)
+	_, err := enc.Write(src)
+	err = errors.Join(err, enc.Close())
+	enc.Reset(nil) // it must not keep the memory
+	return out.b, err
 }
 
 func newZstdDecoder() (*zstd.Decoder, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"weak"
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/compress"
@@ -20,11 +21,39 @@ type inflation struct{ gates []gate }
 type gate struct {
 	room   int64
 	places chan struct{}
-	memory *sync.Pool // of *[]byte with the room
+	memory *spares
 }
 
 func newGate(room int64, places int) gate {
-	return gate{room: room, places: make(chan struct{}, places), memory: new(sync.Pool)}
+	return gate{room: room, places: make(chan struct{}, places), memory: &spares{room: room}}
+}
+
+// spares are memory that nobody uses just now, until the next garbage collection. A sync.Pool would come to hold one for
+// each processor, and as many again of before: a multiple of what the places bound.
+type spares struct {
+	room int64
+	mu   sync.Mutex
+	all  []weak.Pointer[[]byte]
+}
+
+func (s *spares) take() *[]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := len(s.all) - 1; n >= 0; n-- {
+		memory := s.all[n].Value()
+		s.all = s.all[:n]
+		if memory != nil {
+			return memory
+		}
+	}
+	b := make([]byte, 0, s.room)
+	return &b
+}
+
+func (s *spares) giveBack(memory *[]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, weak.Make(memory))
 }
 
 // muchRoom is more memory than batch keeps for the next one.
@@ -65,12 +94,8 @@ func (g gate) validate(ctx context.Context, records []byte, rules batch.ProduceR
 	defer func() { <-g.places }()
 	rules.MaxDecompressedBytes = g.room
 	if g.room >= muchRoom {
-		memory, ok := g.memory.Get().(*[]byte)
-		if !ok {
-			b := make([]byte, 0, g.room)
-			memory = &b
-		}
-		defer g.memory.Put(memory)
+		memory := g.memory.take()
+		defer g.memory.giveBack(memory)
 		rules.Scratch = *memory
 	}
 	return batch.ValidateProduce(records, rules)
