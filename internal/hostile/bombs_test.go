@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/compress"
@@ -139,4 +140,29 @@ func (v *victim) bombTopics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestStoredBombsAreLookedThroughAFewAtATime stores a bomb, and has many connections look for a time in it.
+func TestStoredBombsAreLookedThroughAFewAtATime(t *testing.T) {
+	v := apart(t)
+	h := v.beside(haste)
+	p := v.peer(t)
+	defer p.close()
+	if code, got := p.produce(v.topic, 9, bombOf(t, compress.Zstd, plainBomb(100<<20, 1, 0), 1)); got != answered || code != 0 {
+		t.Fatalf("%v, %v", got, nameOf(code))
+	}
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.SetVersion(7)
+	req.ReplicaID = -1
+	part := kmsg.NewListOffsetsRequestTopicPartition()
+	topic := kmsg.NewListOffsetsRequestTopic()
+	topic.Topic, topic.Partitions = v.topic, append(topic.Partitions, part)
+	req.Topics = append(req.Topics, topic)
+	growth(t, v, 1280<<20, func() {
+		v.together(t, h, either(48, 300), func(_ int, p *peer) { p.send(frame(req)) })
+		p.send(frame(req)) // behind all the others
+		if _, got := p.read(2 * patience); got != answered {
+			t.Errorf("the last lookup: %v", got)
+		}
+	})
 }

@@ -138,10 +138,17 @@ type Found struct {
 	Epoch     kafka.LeaderEpoch
 }
 
+// lookupsAtOnce bounds the memory of lookups by timestamp: each inflates a batch, which may have been a bomb.
+const lookupsAtOnce = 2
+
 // OffsetFor answers ListOffsets: the offset of one of the names above, or of the first record at or after a timestamp.
 func (p *Partition) OffsetFor(timestamp int64, epoch kafka.LeaderEpoch, committed bool) (Found, error) {
 	none := Found{Offset: kafka.NoOffset, Timestamp: kafka.NoTimestamp, Epoch: kafka.NoLeaderEpoch}
 	f := none
+	if timestamp >= 0 || timestamp == MaxTimestampOffset {
+		p.set.lookups <- struct{}{}
+		defer func() { <-p.set.lookups }()
+	}
 	err := p.led(epoch, func(log *commitlog.Log, l *replica.Leader) (err error) {
 		limit := p.HighWatermark()
 		if committed {

@@ -76,6 +76,7 @@ type Set struct {
 	cleaners *cleaners
 	jobs     chan func() // for the janitor
 	toOpen   *openQueue
+	lookups  chan struct{} // holds a token for each of the lookupsAtOnce
 	stop     chan struct{} // closed first: tickers, opener and janitor end
 	last     chan struct{} // closed then: flushers end
 	helpers  sync.WaitGroup
@@ -94,7 +95,7 @@ func NewSet(c Config) (*Set, error) {
 		Config: c, parts: map[kafka.TopicPartition]*Partition{}, found: map[kafka.TopicPartition]found{},
 		clearing: map[kafka.TopicPartition]chan struct{}{},
 		chance:   rand.New(rand.NewPCG(c.Rand.Uint64(), c.Rand.Uint64())),
-		jobs:     make(chan func(), 1024), toOpen: newOpenQueue(),
+		jobs:     make(chan func(), 1024), toOpen: newOpenQueue(), lookups: make(chan struct{}, lookupsAtOnce),
 		stop: make(chan struct{}), last: make(chan struct{}),
 	}
 	s.cleaners = newCleaners(s)
