@@ -73,7 +73,7 @@ type Round struct {
 // records below s.Uncleanable.
 func NewRound(now time.Time, s State, retention time.Duration, res Resources, aborted []segment.AbortedTxn) *Round {
 	return &Round{State: s, now: now, retention: retention, res: res, keys: newKeyMap(res.MapBytes, res.MapLoad), end: s.FirstDirty,
-		index: newTxns(aborted), rewrite: newTxns(aborted), buf: make([]byte, max(res.BufferBytes, minBuffer))}
+		index: newTxns(endingFrom(s.FirstDirty, aborted)), rewrite: newTxns(aborted), buf: make([]byte, max(res.BufferBytes, minBuffer))}
 }
 
 // Now is when the round began.

@@ -271,6 +271,45 @@ func TestAbortedRecordsGoAndDoNotReplaceOthers(t *testing.T) {
 	w.want("0 p1 a=committed; 1 p1 commit; 4 c=1; 6 z=1")
 }
 
+// The marker of an aborted transaction lies in what is clean, of which a round learns no keys: that the producer committed later
+// is learned all the same. A tombstone that is not learned would leave the value that it deletes, and go before it.
+func TestATransactionAbortedInTheCleanPartDoesNotHideALaterCommit(t *testing.T) {
+	w := newWorld(t)
+	w.put(-1, false, "a=old")
+	w.put(1, true, "b=aborted")
+	w.end(1, 1, batch.ControlAbort)
+	w.put(-1, false, "z=1")
+	w.clean()
+	w.want("0 a=old; 2 p1 abort; 3 z=1")
+	w.roll()
+	w.put(1, true, "a")
+	w.end(1, 4, batch.ControlCommit)
+	w.put(-1, false, "z=2")
+	w.clean()
+	w.want("2 p1 until 1h0m0s abort; 4 p1 until 1h0m0s a; 5 p1 commit; 6 z=2")
+	w.clock = now.Add(2 * time.Hour)
+	w.clean()
+	w.want("5 p1 commit; 6 z=2")
+}
+
+// A producer may have aborted more than once in the clean part.
+func TestAnAbortedTransactionThatReachesIntoTheDirtyPartIsNotLearned(t *testing.T) {
+	w := newWorld(t)
+	w.put(1, true, "b=aborted")
+	w.end(1, 0, batch.ControlAbort)
+	w.put(-1, false, "a=old")
+	w.put(1, true, "b=aborted")
+	w.roll()
+	w.put(1, true, "a=aborted")
+	w.end(1, 3, batch.ControlAbort)
+	w.put(1, true, "c=1")
+	w.end(1, 6, batch.ControlCommit)
+	w.put(-1, false, "c=2")
+	w.first = 4
+	w.clean()
+	w.want("1 p1 abort; 2 a=old; 5 p1 abort; 7 p1 commit; 8 c=2")
+}
+
 func TestACommitMarkerStaysAsLongAsARecordOfIts(t *testing.T) {
 	w := newWorld(t)
 	w.put(1, true, "a=1")

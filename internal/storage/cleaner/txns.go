@@ -24,6 +24,17 @@ func newTxns(aborted []segment.AbortedTxn) *txns {
 	return &txns{aborted: aborted, open: map[kafka.ProducerID]*abortedTxn{}, committed: map[kafka.ProducerID]bool{}}
 }
 
+// endingFrom are those whose markers lie at or beyond o: one that goes through the log from there on meets no other's end, and
+// would take what their producers commit next for a part of them.
+func endingFrom(o kafka.Offset, aborted []segment.AbortedTxn) (later []segment.AbortedTxn) {
+	for _, a := range aborted {
+		if a.Last >= o {
+			later = append(later, a)
+		}
+	}
+	return later
+}
+
 func (t *txns) reach(last kafka.Offset) {
 	for len(t.aborted) > 0 && t.aborted[0].First <= last {
 		a := t.aborted[0]
