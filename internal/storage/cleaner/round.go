@@ -65,6 +65,8 @@ type Round struct {
 	buf     []byte // read into
 	out     []byte // batches to be written, and their headers
 	headers []batch.Header
+	tail    batch.Header // of the batch that was met last of those that go into one segment, if met
+	met     bool
 
 	Counts Counts
 }
@@ -244,17 +246,19 @@ func (r *Round) stays(h batch.Header, x batch.SieveRecord) bool {
 // order, from the first of the log on; closing says that no other goes into out. last are the last batches of the producers
 // that live.
 func (r *Round) Rewrite(out *segment.Segment, v segment.View, last map[kafka.ProducerID]LastOf, interval int, closing bool) error {
-	var end batch.Header // of the batch that was met last
 	err := r.walk(v, v.Base, func(h batch.Header) error {
-		end = h
+		r.tail, r.met = h, true
 		return r.rewriteBatch(out, h, last, interval)
 	})
 	if err != nil {
 		return err
 	}
-	if closing && end.NextOffset() > r.next(out) {
-		// A segment that ends before the next begins looks, after a crash, like one that has lost its end.
-		r.add(batch.AppendFiller(r.out, end))
+	if closing {
+		if r.met && r.tail.NextOffset() > r.next(out) {
+			// A segment that ends before the next begins looks, after a crash, like one that has lost its end.
+			r.add(batch.AppendFiller(r.out, r.tail))
+		}
+		r.met = false
 	}
 	return r.write(out, interval)
 }

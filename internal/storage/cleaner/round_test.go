@@ -220,6 +220,23 @@ func TestTheLastBatchOfTheRoundStaysEmpty(t *testing.T) {
 	w.want("0 a=1; 3 b=1")
 }
 
+// Apache Kafka's compaction leaves segments without a batch, and so do offsets that jump far.
+func TestSegmentsWithoutBatchesAreJoinedToThoseBefore(t *testing.T) {
+	for _, test := range []struct{ records, want string }{{"=none", "100"}, {"a=1", "100 a=1"}, {"", ""}} {
+		w := newWorld(t)
+		w.segments, w.next = nil, 100
+		w.roll()
+		if test.records != "" {
+			w.put(-1, false, test.records)
+		}
+		w.next += 5
+		w.roll()
+		w.next += 5
+		w.clean()
+		w.want(test.want)
+	}
+}
+
 func TestATombstoneStaysUntilItsHorizonFromWhenItWasFirstMet(t *testing.T) {
 	w := newWorld(t)
 	w.put(-1, false, "a=1", "a", "b=1")
