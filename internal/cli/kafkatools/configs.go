@@ -284,7 +284,7 @@ func (x *configCall) additions() ([]keyValue, error) {
 		return nil, err
 	}
 	var all []keyValue
-	for key, value := range p {
+	for key, value := range p.values {
 		all = append(all, keyValue{key, value})
 	}
 	slices.SortFunc(all, func(a, b keyValue) int { return strings.Compare(a.key, b.key) })

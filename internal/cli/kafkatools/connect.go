@@ -2,7 +2,6 @@ package kafkatools
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,11 +12,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/cli/target"
 )
 
 const (
 	dialTimeout = 10 * time.Second
-	apiTimeout  = time.Minute // default.api.timeout.ms
 	// Between attempts to reach a node, as Kafka's clients wait at most.
 	reconnectPause = time.Second
 )
@@ -40,44 +40,47 @@ func (c *call) connect(p props, bootstrap, clientID, call string, opts ...kgo.Op
 	if err != nil {
 		return nil, err
 	}
-	base := []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.ClientID(p.or("client.id", clientID)), kgo.Dialer(c.dialer(config)),
-		kgo.RetryTimeout(30 * time.Second)}
-	client, err := kgo.NewClient(slices.Concat(base, secure, opts)...)
-	if err != nil {
+	k := &cluster{knows: map[int16]bool{}}
+	set := &settings{p: p}
+	set.add(kgo.SeedBrokers(seeds...), kgo.ClientID(p.or("client.id", clientID)), kgo.RetryTimeout(30*time.Second))
+	set.add(kgo.Dialer(target.Encrypted(c.dialer(set), config)))
+	set.common()
+	k.timeout = time.Duration(set.number("default.api.timeout.ms", "60000")) * time.Millisecond
+	if set.err != nil {
+		return nil, set.err
+	}
+	c.tellUnasked(p)
+	if k.Client, err = kgo.NewClient(slices.Concat(set.opts, secure, opts)...); err != nil {
 		return nil, configError("%s", err)
 	}
-	k := &cluster{Client: client, knows: map[int16]bool{}, timeout: apiTimeout}
-	if ms, err := strconv.ParseInt(p["default.api.timeout.ms"], 10, 32); err == nil {
-		k.timeout = time.Duration(ms) * time.Millisecond
-	}
 	if err := c.await(k, seeds, call); err != nil {
-		client.Close()
+		k.Close()
 		return nil, err
 	}
 	return k, nil
 }
 
-func (c *call) dialer(config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+// dialer connects with the buffers that the properties want.
+func (c *call) dialer(s *settings) func(context.Context, string, string) (net.Conn, error) {
 	dial := c.env.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
-	if config == nil {
-		return dial
-	}
+	out, in := s.buffer("send.buffer.bytes"), s.buffer("receive.buffer.bytes")
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
+		if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
+			if out > 0 {
+				err = tcp.SetWriteBuffer(out)
+			}
+			if in > 0 {
+				err = errors.Join(err, tcp.SetReadBuffer(in))
+			}
+			if err != nil {
+				conn.Close()
+			}
 		}
-		own := config.Clone()
-		own.ServerName, _, _ = net.SplitHostPort(address)
-		secure := tls.Client(conn, own)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
-			return nil, err
-		}
-		return secure, nil
+		return conn, err
 	}
 }
 

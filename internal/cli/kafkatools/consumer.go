@@ -1,19 +1,12 @@
 package kafkatools
 
 import (
-	"context"
 	"errors"
 	"maps"
-	"math"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/headrace/headrace/internal/cli/term"
 )
 
 const consumerLogger = "org.apache.kafka.tools.consumer.ConsoleConsumer"
@@ -75,6 +68,7 @@ type reading struct {
 	group    string // "" reads without a group
 	start    kgo.Offset
 	format   formatter
+	include  *included // nil: one topic
 	count    int
 	unmarked []*kgo.Record
 }
@@ -103,11 +97,11 @@ func (c *call) newReading() (*reading, error) {
 	if err := r.chooseGroup(); err != nil {
 		return nil, err
 	}
-	if reset, ok := r.p["auto.offset.reset"]; ok && l.has("from-beginning") && reset != "earliest" {
+	if reset, ok := r.p.get("auto.offset.reset"); ok && l.has("from-beginning") && reset != "earliest" {
 		c.complain("Can't simultaneously specify --from-beginning and 'auto.offset.reset=" + reset + "', please remove one option")
 		return nil, ended(1)
 	}
-	r.p.merge("isolation.level", l, "isolation-level")
+	r.p.merge(l, map[string]string{"isolation-level": "isolation.level"})
 	if r.start, err = r.startingAt(); err != nil {
 		return nil, err
 	}
@@ -143,13 +137,11 @@ func (r *reading) chooseGroup() error {
 		}
 	}
 	add(l.text("group"), l.has("group"))
-	id, ok := r.p["group.id"]
-	add(id, ok)
-	own := props{}
+	add(r.p.get("group.id"))
+	own := newProps()
 	own.pairs(l.all(l.either("command-property", "consumer-property")))
-	id, ok = own["group.id"]
-	add(id, ok)
-	maps.Copy(r.p, own)
+	add(own.get("group.id"))
+	maps.Copy(r.p.values, own.values)
 	if len(ids) > 1 {
 		return usage("The group ids provided in different places (directly using '--group', via '--consumer-property', or via '--consumer.config') do not match. Detected group ids: '%s'", strings.Join(ids, "', '"))
 	}
@@ -160,189 +152,4 @@ func (r *reading) chooseGroup() error {
 		r.group = ids[0]
 	}
 	return nil
-}
-
-func (r *reading) startingAt() (kgo.Offset, error) {
-	l := r.line
-	offset := kgo.NewOffset()
-	if l.has("partition") {
-		text := l.text("offset")
-		switch {
-		case l.has("from-beginning"), strings.EqualFold(text, "earliest"):
-			return offset.AtStart(), nil
-		case strings.EqualFold(text, "latest"):
-			return offset.AtEnd(), nil
-		}
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 0 {
-			return offset, usage("The provided offset value '%s' is incorrect. Valid values are 'earliest', 'latest', or a non-negative long.", text)
-		}
-		return offset.At(n), nil
-	}
-	fallback := "latest"
-	if l.has("from-beginning") {
-		fallback = "earliest"
-	}
-	switch reset := r.p.or("auto.offset.reset", fallback); reset {
-	case "earliest":
-		return offset.AtStart(), nil
-	case "latest":
-		return offset.AtEnd(), nil
-	case "none":
-		return kgo.NoResetOffset(), nil
-	default:
-		return offset, configError("Invalid value %s for configuration auto.offset.reset: Invalid value `%s` for configuration auto.offset.reset. The value must be either 'earliest', 'latest', 'none' here", reset, reset)
-	}
-}
-
-func (r *reading) options() ([]kgo.Opt, error) {
-	l := r.line
-	opts := []kgo.Opt{kgo.AllowAutoTopicCreation(), kgo.FetchMaxWait(500 * time.Millisecond)}
-	switch level := r.p["isolation.level"]; level {
-	case "read_committed":
-		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	case "read_uncommitted":
-	default:
-		return nil, configError("Invalid value %s for configuration isolation.level: String must be one of: read_committed, read_uncommitted", level)
-	}
-	switch {
-	case l.has("partition"):
-		return append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.text("topic"): {int32(l.num("partition")): r.start}})), nil
-	case l.has("include"):
-		pattern := l.text("include")
-		if _, err := regexp.Compile(pattern); err != nil {
-			return nil, javaError("java.util.regex.PatternSyntaxException", "%s: --include takes no more than RE2 has", err)
-		}
-		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+pattern+")$"), kgo.ConsumeExcludeTopics("^__consumer_offsets$", "^__transaction_state$", "^__share_group_state$"))
-	default:
-		opts = append(opts, kgo.ConsumeTopics(l.text("topic")))
-	}
-	opts = append(opts, kgo.ConsumeResetOffset(r.start))
-	if r.group != "" {
-		opts = append(opts, kgo.ConsumerGroup(r.group), kgo.AutoCommitMarks(), kgo.BlockRebalanceOnPoll(),
-			kgo.Balancers(kgo.RangeBalancer(), kgo.CooperativeStickyBalancer()))
-		if r.p.or("enable.auto.commit", "true") == "false" {
-			opts = append(opts, kgo.DisableAutoCommit())
-		}
-		if id := r.p["group.instance.id"]; id != "" {
-			opts = append(opts, kgo.InstanceID(id))
-		}
-	}
-	return opts, nil
-}
-
-func (r *reading) run() error {
-	opts, err := r.options()
-	if err != nil {
-		return err
-	}
-	r.k, err = r.connect(r.p, r.line.text("bootstrap-server"), "console-consumer", "metadata", opts...)
-	if err != nil && r.ctx.Err() == nil {
-		return err
-	}
-	if err == nil {
-		err = r.readAll()
-		r.leave()
-	}
-	r.out.Flush()
-	r.complain("Processed a total of " + strconv.Itoa(r.count) + " messages")
-	if r.line.has("enable-systest-events") {
-		r.printf("shutdown_complete\n")
-	}
-	if err == nil && r.ctx.Err() != nil {
-		return ended(term.ExitInterrupted)
-	}
-	return err
-}
-
-const leaveLimit = 5 * time.Second
-
-// leave commits what was printed and leaves the group.
-func (r *reading) leave() {
-	if r.group != "" && r.p.or("enable.auto.commit", "true") != "false" {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), leaveLimit)
-		defer cancel()
-		r.k.MarkCommitRecords(r.unmarked...)
-		if err := r.k.CommitMarkedOffsets(ctx); err != nil {
-			r.log("WARN", consumerLogger, "The offsets were not committed: %s", err)
-		}
-	}
-	r.k.CloseAllowingRebalance()
-}
-
-// readAll prints records until there are enough, none comes any more, or somebody stops it.
-func (r *reading) readAll() error {
-	limit := math.MaxInt
-	if r.line.has("max-messages") && r.line.num("max-messages") >= 0 {
-		limit = int(r.line.num("max-messages"))
-	}
-	for r.count < limit {
-		fetches, err := r.poll()
-		if errors.Is(err, context.DeadlineExceeded) {
-			r.out.Flush()
-			r.log("ERROR", consumerLogger, "Error processing message, terminating consumer process: ")
-			r.complain(apiErrors + "TimeoutException")
-			return nil
-		}
-		if err != nil {
-			return nil
-		}
-		for it := fetches.RecordIter(); !it.Done() && r.count < limit; {
-			if err := r.print(it.Next()); err != nil {
-				return err
-			}
-		}
-		// Without a reader at the other end there is no point in going on.
-		if r.out.Flush() != nil {
-			r.complain("Unable to write to standard out, closing consumer.")
-			return nil
-		}
-		if r.group != "" {
-			r.k.MarkCommitRecords(r.unmarked...)
-			r.unmarked = r.unmarked[:0]
-			r.k.AllowRebalance()
-		}
-	}
-	return nil
-}
-
-// poll waits for records; an error of a partition is told, and ends the tool if it cannot pass.
-func (r *reading) poll() (kgo.Fetches, error) {
-	ctx, cancel := r.ctx, context.CancelFunc(func() {})
-	if ms := r.line.num("timeout-ms"); r.line.has("timeout-ms") && ms >= 0 {
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(ms)*time.Millisecond)
-	}
-	defer cancel()
-	for {
-		fetches := r.k.PollFetches(ctx)
-		if fetches.NumRecords() > 0 {
-			return fetches, nil
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		for _, e := range fetches.Errors() {
-			r.log("ERROR", consumerLogger, "Error processing message, terminating consumer process: ")
-			r.complain(asFailure(e.Err).named())
-			return nil, e.Err
-		}
-		if r.group != "" {
-			r.k.AllowRebalance()
-		}
-	}
-}
-
-func (r *reading) print(rec *kgo.Record) error {
-	r.count++
-	if r.group != "" {
-		r.unmarked = append(r.unmarked, rec)
-	}
-	err := r.format.write(r.out, rec)
-	if err != nil && r.line.has("skip-message-on-error") {
-		r.out.Flush()
-		r.log("ERROR", consumerLogger, "Error processing message, skipping this message: ")
-		r.complain(asFailure(err).named())
-		return nil
-	}
-	return err
 }

@@ -31,7 +31,7 @@ func (c *call) newFormatter() (formatter, error) {
 	}
 	for _, which := range []string{"key", "value"} {
 		if class := l.text(which + "-deserializer"); class != "" {
-			p[which+".deserializer"] = class
+			p.values[which+".deserializer"] = class
 		}
 	}
 	class := l.text("formatter")
@@ -46,7 +46,9 @@ func (c *call) newFormatter() (formatter, error) {
 	switch class {
 	case formatters + "DefaultMessageFormatter", formatters + "LoggingMessageFormatter":
 		// The log of the second is at a level that the tools do not print.
-		return c.newDefaultFormatter(p), nil
+		f := c.newDefaultFormatter(p)
+		c.tellUnasked(p)
+		return f, nil
 	case formatters + "NoOpMessageFormatter":
 		return silent{}, nil
 	case formatters + "OffsetsMessageFormatter":
@@ -179,7 +181,7 @@ const serialization = "org.apache.kafka.common.serialization."
 // deserializer is the class that a property names. One that is not there is told, and the bytes are printed as they are, as
 // Kafka's tool does.
 func (c *call) deserializer(p props, key string) deserializer {
-	class, ok := p[key]
+	class, ok := p.get(key)
 	if !ok {
 		return nil
 	}

@@ -34,7 +34,7 @@ func TestLinesBecomeRecords(t *testing.T) {
 		{"headers.delimiter=,", "", "! headers.delimiter and headers.separator may not be equal"},
 		{"key.separator=x null.marker=x", "", "! null.marker and key.separator may not be equal"},
 	} {
-		p := props{}
+		p := newProps()
 		p.pairs(strings.Fields(c.properties))
 		got := ""
 		r, err := newLineParser(p)
@@ -71,7 +71,7 @@ func TestRecordsArePrinted(t *testing.T) {
 		"print.headers=true headers.separator=; null.literal=NIL": "h:1;n:NIL\tNIL\n",
 		"line.separator=|": "null|",
 	} {
-		p := props{}
+		p := newProps()
 		p.pairs(strings.Fields(properties))
 		var b strings.Builder
 		w := bufio.NewWriter(&b)

@@ -11,18 +11,21 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/headrace/headrace/internal/cli/target"
 )
 
 // security turns the properties security.protocol, sasl.* and ssl.* into options of the client. What has no counterpart is
 // refused.
 func (p props) security() ([]kgo.Opt, *tls.Config, error) {
-	protocol := strings.ToUpper(p.or("security.protocol", "PLAINTEXT"))
+	given := p.or("security.protocol", "PLAINTEXT")
+	protocol := strings.ToUpper(given)
 	var opts []kgo.Opt
 	var config *tls.Config
 	switch protocol {
 	case "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL":
 	default:
-		return nil, nil, configError("Invalid value %s for configuration security.protocol: String must be one of (case insensitive): PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", p["security.protocol"])
+		return nil, nil, configError("Invalid value %s for configuration security.protocol: String must be one of (case insensitive): PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", given)
 	}
 	if strings.HasPrefix(protocol, "SASL_") {
 		mechanism, err := p.login()
@@ -49,14 +52,14 @@ var jaasOption = regexp.MustCompile(`([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^'
 // login reads sasl.mechanism and sasl.jaas.config.
 func (p props) login() (sasl.Mechanism, error) {
 	mechanism := p.or("sasl.mechanism", "GSSAPI")
-	options := map[string]string{}
-	for _, m := range jaasOption.FindAllStringSubmatch(p["sasl.jaas.config"], -1) {
+	options, jaas := map[string]string{}, p.or("sasl.jaas.config", "")
+	for _, m := range jaasOption.FindAllStringSubmatch(jaas, -1) {
 		options[m[1]] = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(m[2]) + m[3] + m[4]
 	}
 	user, password := options["username"], options["password"]
 	switch mechanism {
 	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
-		if p["sasl.jaas.config"] == "" {
+		if jaas == "" {
 			return nil, configError("sasl.jaas.config is missing: %s wants a user name and a password there", mechanism)
 		}
 		if user == "" {
@@ -93,7 +96,7 @@ func (p props) tls() (*tls.Config, error) {
 	}
 	if chain != nil {
 		key := chain // a PEM file has both
-		if inline, ok := p["ssl.keystore.key"]; ok {
+		if inline, ok := p.get("ssl.keystore.key"); ok {
 			key = []byte(inline)
 		}
 		if strings.Contains(string(key), "ENCRYPTED") {
@@ -105,18 +108,18 @@ func (p props) tls() (*tls.Config, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	if algorithm, ok := p["ssl.endpoint.identification.algorithm"]; ok && algorithm == "" {
-		checkWithoutName(config)
+	if algorithm, ok := p.get("ssl.endpoint.identification.algorithm"); ok && algorithm == "" {
+		target.TrustAnyName(config)
 	}
 	return config, nil
 }
 
 // pem reads a store: inline, or from the file that STORE.location names. Nil is none.
 func (p props) pem(store, inline string) ([]byte, error) {
-	if text, ok := p[inline]; ok {
+	if text, ok := p.get(inline); ok {
 		return []byte(text), nil
 	}
-	path, ok := p[store+".location"]
+	path, ok := p.get(store + ".location")
 	if !ok {
 		return nil, nil
 	}
@@ -128,17 +131,4 @@ func (p props) pem(store, inline string) ([]byte, error) {
 		return nil, configError("%s.location: %s", store, err)
 	}
 	return text, nil
-}
-
-// checkWithoutName has certificates checked, but not whose name is in them.
-func checkWithoutName(config *tls.Config) {
-	config.InsecureSkipVerify = true
-	config.VerifyConnection = func(state tls.ConnectionState) error {
-		o := x509.VerifyOptions{Roots: config.RootCAs, Intermediates: x509.NewCertPool()}
-		for _, c := range state.PeerCertificates[1:] {
-			o.Intermediates.AddCert(c)
-		}
-		_, err := state.PeerCertificates[0].Verify(o)
-		return err
-	}
 }

@@ -4,13 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -50,114 +47,6 @@ func runTopics(c *call) error {
 	return ended(1)
 }
 
-func (c *call) topicOptions() {
-	p := &c.p
-	p.value("bootstrap-server", "server to connect to", "REQUIRED: nodes to ask first, host:port separated by commas.")
-	p.value("command-config", "command config property file", "A file of client properties, such as those for TLS and logins.")
-	p.flag("list", "List the topics.")
-	p.flag("create", "Create a topic.")
-	p.flag("delete", "Delete topics.")
-	p.flag("alter", "Give topics more partitions."+configsAdvice)
-	p.flag("describe", "Show topics and their partitions.")
-	p.value("topic", "topic", "The topic; except with --create, a regular expression or a list of them.")
-	p.value("topic-id", "topic-id", "The id of the topic to describe.")
-	p.value("config", "name=value", "A config of the topic to be created.").many()
-	p.value("delete-config", "name", "Not there any more since 4.0.").many()
-	p.value("partitions", "# of partitions", "How many partitions the topic gets; with --create, the cluster's default if it is left out.").int32()
-	p.value("replication-factor", "replication factor", "How many replicas each partition gets; the cluster's default if it is left out.").int32()
-	p.value("replica-assignment", "broker_id_for_part1_replica1 : broker_id_for_part1_replica2 , ...", "The nodes of each partition's replicas.")
-	p.flag("under-replicated-partitions", "With --describe, only partitions that lack replicas in sync.")
-	p.flag("unavailable-partitions", "With --describe, only partitions without a leader.")
-	p.flag("under-min-isr-partitions", "With --describe, only partitions with fewer replicas in sync than min.insync.replicas.")
-	p.flag("at-min-isr-partitions", "With --describe, only partitions with just min.insync.replicas replicas in sync.")
-	p.flag("topics-with-overrides", "With --describe, only topics with configs of their own.")
-	p.flag("if-exists", "With --alter, --delete and --describe, a topic that is not there is no error.")
-	p.flag("if-not-exists", "With --create, a topic that is there already is no error.")
-	p.flag("exclude-internal", "With --list and --describe, leave out the cluster's own topics.")
-	p.value("partition-size-limit-per-response", "maximum number of partitions per response", "How many partitions an answer may hold; the node decides here.").int32()
-}
-
-var topicActions = []string{"create", "list", "alter", "describe", "delete"}
-
-func (c *call) checkTopicOptions() error {
-	l := c.line
-	if l.count(topicActions...) != 1 {
-		return usage("Command must include exactly one action: --list, --describe, --create, --alter or --delete")
-	}
-	if l.has("delete-config") {
-		c.complain("delete-config option is no longer supported and deprecated since version 4.0. The config will be fully removed in future releases.")
-	}
-	if !l.has("bootstrap-server") {
-		return illegal("--bootstrap-server must be specified")
-	}
-	if l.has("describe") && l.has("if-exists") {
-		if l.count("topic", "topic-id") == 0 {
-			return usage("--topic or --topic-id is required to describe a topic")
-		}
-		if l.count("topic", "topic-id") == 2 {
-			c.printf("Only topic id will be used when both --topic and --topic-id are specified and topicId is not Uuid.ZERO_UUID\n")
-		}
-	}
-	if !l.has("list") && !l.has("describe") {
-		if err := l.need("topic"); err != nil {
-			return err
-		}
-	}
-	if l.has("alter") {
-		if l.has("config") {
-			return usage("Option combination \"[[bootstrap-server], [config]]\" can't be used with option \"[alter]\"%s", configsAdvice)
-		}
-		if err := l.need("partitions"); err != nil {
-			return err
-		}
-	}
-	return c.checkTopicPairs()
-}
-
-// checkTopicPairs refuses options that do not go together.
-func (c *call) checkTopicPairs() error {
-	without := func(actions ...string) []string {
-		return slices.DeleteFunc(slices.Clone(topicActions), func(a string) bool { return slices.Contains(actions, a) })
-	}
-	reports := []string{"under-replicated-partitions", "under-min-isr-partitions", "at-min-isr-partitions", "unavailable-partitions"}
-	checks := []struct {
-		used   string
-		others []string
-	}{
-		{"config", without("alter", "create")},
-		{"partitions", without("alter", "create")},
-		{"replication-factor", without("create")},
-		{"replica-assignment", without("alter", "create")},
-	}
-	if c.line.has("create") {
-		checks = append(checks, struct {
-			used   string
-			others []string
-		}{"replica-assignment", []string{"partitions", "replication-factor"}})
-	}
-	for _, r := range reports {
-		checks = append(checks, struct {
-			used   string
-			others []string
-		}{r, append(without("describe"), "topics-with-overrides")})
-	}
-	checks = append(checks, []struct {
-		used   string
-		others []string
-	}{
-		{"topics-with-overrides", append(without("describe"), reports...)},
-		{"if-exists", without("alter", "delete", "describe")},
-		{"if-not-exists", without("create")},
-		{"exclude-internal", without("list", "describe")},
-	}...)
-	for _, k := range checks {
-		if err := c.line.forbid(k.used, k.others...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (c *call) changeTopics(p props) error {
 	if err := c.line.check(); err != nil {
 		return err
@@ -195,111 +84,12 @@ func (c *call) changeTopics(p props) error {
 	return c.describeTopics(ctx, k)
 }
 
-// newTopic is the topic that the options describe.
-func (c *call) newTopic() (*kmsg.CreateTopicsRequest, error) {
-	l := c.line
-	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = l.text("topic"), -1, -1
-	var err error
-	if t.ReplicaAssignment, err = replicaAssignment(l.text("replica-assignment")); err != nil {
-		return nil, err
-	}
-	for _, config := range l.all("config") {
-		parts := equals.Split(config, -1)
-		for len(parts) > 0 && parts[len(parts)-1] == "" {
-			parts = parts[:len(parts)-1]
-		}
-		if len(parts) != 2 {
-			return nil, illegal("requirement failed: Invalid topic config: all configs to be added must be in the format \"key=val\".")
-		}
-		kv := kmsg.NewCreateTopicsRequestTopicConfig()
-		kv.Name, kv.Value = strings.TrimSpace(parts[0]), kmsg.StringPtr(strings.TrimSpace(parts[1]))
-		t.Configs = append(t.Configs, kv)
-	}
-	if l.has("alter") {
-		return &kmsg.CreateTopicsRequest{Topics: []kmsg.CreateTopicsRequestTopic{t}}, nil
-	}
-	if strings.ContainsAny(t.Topic, "._") {
-		c.printf("%s\n", collisionAdvice)
-	}
-	if n := l.num("replication-factor"); l.has("replication-factor") {
-		if n < 1 || n > math.MaxInt16 {
-			return nil, illegal("The replication factor must be between 1 and %d inclusive", math.MaxInt16)
-		}
-		t.ReplicationFactor = int16(n)
-	}
-	if n := l.num("partitions"); l.has("partitions") {
-		if n < 1 {
-			return nil, illegal("The partitions must be greater than 0")
-		}
-		t.NumPartitions = int32(n)
-	}
-	if t.Topic == "" {
-		return nil, javaError(apiErrors+"InvalidTopicException", "The given topic name '' cannot be represented in a request.")
-	}
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.Topics = append(req.Topics, t)
-	req.TimeoutMillis = 30000
-	return req, nil
-}
-
-var equals = regexp.MustCompile(`\s*=\s*`)
-
-func replicaAssignment(list string) ([]kmsg.CreateTopicsRequestTopicReplicaAssignment, error) {
-	if list == "" {
-		return nil, nil
-	}
-	var all []kmsg.CreateTopicsRequestTopicReplicaAssignment
-	for i, part := range strings.Split(list, ",") {
-		a := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
-		a.Partition = int32(i)
-		var twice []string
-		for id := range strings.SplitSeq(part, ":") {
-			n, err := strconv.ParseInt(strings.TrimSpace(id), 10, 32)
-			if err != nil {
-				return nil, javaError("java.lang.NumberFormatException", "For input string: %q", strings.TrimSpace(id))
-			}
-			if slices.Contains(a.Replicas, int32(n)) {
-				twice = append(twice, strconv.FormatInt(n, 10))
-			}
-			a.Replicas = append(a.Replicas, int32(n))
-		}
-		if twice != nil {
-			return nil, javaError("org.apache.kafka.tools.AdminCommandFailedException", "Partition replica lists may not contain duplicate entries: %s", strings.Join(twice, ","))
-		}
-		all = append(all, a)
-		if len(a.Replicas) != len(all[0].Replicas) {
-			return nil, javaError("org.apache.kafka.tools.AdminOperationException", "Partition %d has different replication factor: [%s]", i, join(a.Replicas, ", "))
-		}
-	}
-	return all, nil
-}
-
 func join(ids []int32, separator string) string {
 	words := make([]string, len(ids))
 	for i, id := range ids {
 		words[i] = strconv.Itoa(int(id))
 	}
 	return strings.Join(words, separator)
-}
-
-func (c *call) createTopic(ctx context.Context, k *cluster, req *kmsg.CreateTopicsRequest) error {
-	name := req.Topics[0].Topic
-	resp, err := req.RequestWith(ctx, k.Client)
-	if err != nil {
-		return err
-	}
-	for _, t := range resp.Topics {
-		err := ofCode(t.ErrorCode, t.ErrorMessage)
-		if hasCode(err, kerr.TopicAlreadyExists) && c.line.has("if-not-exists") {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	c.printf("Created topic %s.\n", name)
-	return nil
 }
 
 // chosenTopics are the topics that --topic matches, or all.

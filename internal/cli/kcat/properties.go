@@ -1,7 +1,6 @@
 package kcat
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"maps"
@@ -16,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/headrace/headrace/internal/cli/target"
 	"github.com/headrace/headrace/internal/cli/term"
 )
 
@@ -156,31 +156,11 @@ func (p properties) clientOptions(brokers []string, e term.Env) ([]kgo.Opt, erro
 			return nil, err
 		}
 	}
-	return append(opts, kgo.Dialer(dialer(e, config))), nil
-}
-
-func dialer(e term.Env, config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
 	dial := e.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
-	if config == nil {
-		return dial
-	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		own := config.Clone()
-		own.ServerName, _, _ = net.SplitHostPort(address)
-		secure := tls.Client(conn, own)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
-			return nil, err
-		}
-		return secure, nil
-	}
+	return append(opts, kgo.Dialer(target.Encrypted(dial, config))), nil
 }
 
 func (p properties) login() (kgo.Opt, error) {
@@ -228,15 +208,7 @@ func (p properties) tls() (*tls.Config, error) {
 	case p["enable.ssl.certificate.verification"] == "false":
 		config.InsecureSkipVerify = true
 	case p["ssl.endpoint.identification.algorithm"] == "none":
-		config.InsecureSkipVerify = true
-		config.VerifyConnection = func(state tls.ConnectionState) error {
-			o := x509.VerifyOptions{Roots: config.RootCAs, Intermediates: x509.NewCertPool()}
-			for _, c := range state.PeerCertificates[1:] {
-				o.Intermediates.AddCert(c)
-			}
-			_, err := state.PeerCertificates[0].Verify(o)
-			return err
-		}
+		target.TrustAnyName(config)
 	}
 	return config, nil
 }
