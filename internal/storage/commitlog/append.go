@@ -132,6 +132,7 @@ func (l *Log) added(h batch.Header, m producers.Marker) error {
 			return l.fail(err)
 		}
 	}
+	l.mu.gaps = l.mu.gaps || h.BaseOffset != l.End() || sparse(h)
 	l.mu.snapshots.grown += int64(h.Size())
 	l.end.Store(int64(h.NextOffset()))
 	return nil

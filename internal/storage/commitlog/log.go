@@ -19,7 +19,7 @@ import (
 // Log is the log of one partition. All methods may be called by several goroutines at once.
 //
 // Locks: flushMu is held through a flush, a truncation and the close, so that these never meet; mu guards the fields in
-// it and is never held while a file is synced. flushMu is taken before mu.
+// it and is held while a file is synced by rare calls only. flushMu is taken before mu.
 type Log struct {
 	fs        vfs.FS
 	dir       string
@@ -58,6 +58,8 @@ type Log struct {
 
 		// markLimit bounds what MarkFlushed may say: truncation lowers it, Dirty lifts it.
 		markLimit kafka.Offset
+		// gaps says that the active segment may have gaps as compaction leaves: see settle.
+		gaps bool
 		// writtenBack is up to where the active segment was handed to WriteBack.
 		writtenBack int64
 	}

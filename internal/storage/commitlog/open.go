@@ -230,7 +230,8 @@ func (l *Log) loadTail() error {
 
 // recover checks the segments from the one that holds the recovery point on. Where one was cut short, or does not reach
 // the next, the log ends: what follows was written later, so it was not flushed either. Compaction keeps the end of each
-// segment that it writes, but Apache Kafka's does not: the gaps that it left are kept.
+// segment that it writes, but Apache Kafka's does not: the gaps that it left are kept, as are jumps too far for one segment.
+// Where a follower has either, settle sees to it that no end is lost.
 func (l *Log) recover(o OpenOptions) error {
 	l.dirChanged()
 	l.mu.epochs.TruncateFromEnd(o.RecoveryPoint) // what began later is learned from the records again
@@ -250,8 +251,10 @@ func (l *Log) recover(o OpenOptions) error {
 		if err != nil {
 			return err
 		}
+		l.mu.gaps = traces.found
 		last := i+1 == len(l.mu.segments)
-		if found.Beyond > 0 || !last && s.Next() != next && next > o.Cleaned && !traces.found {
+		jump := next-1-s.Base() > maxOffsetDelta
+		if found.Beyond > 0 || !last && s.Next() != next && next > o.Cleaned && !traces.found && !jump {
 			l.log.Warn("log cut off after its last right batch", "dir", l.dir, "end", s.Next(), "cut", found.Beyond,
 				"point", o.RecoveryPoint, "err", found.Reason)
 			return l.cutAfter(i, o.RecoveryPoint)
@@ -278,9 +281,12 @@ type compactionTraces struct {
 }
 
 func (c *compactionTraces) look(h batch.Header) {
-	c.found = c.found || c.next >= 0 && h.BaseOffset != c.next || h.Count != h.LastOffsetDelta+1
+	c.found = c.found || c.next >= 0 && h.BaseOffset != c.next || sparse(h)
 	c.next = h.NextOffset()
 }
+
+// sparse tells whether the batch has fewer records than offsets.
+func sparse(h batch.Header) bool { return h.Count != h.LastOffsetDelta+1 }
 
 // recovered sees each batch that recovery checked: its epoch may be missing in the checkpoint.
 func (l *Log) recovered(h batch.Header, _ []byte) error {

@@ -65,6 +65,12 @@ func (l *Log) rollFiles(now time.Time, old *segment.Segment, base kafka.Offset) 
 	if err := old.Seal(); err != nil {
 		return err
 	}
+	gaps := l.mu.gaps || base != l.End()
+	if gaps {
+		if err := settle(old); err != nil {
+			return err
+		}
+	}
 	s, err := segment.Create(l.fs, l.dir, base, now, l.jitter())
 	if err != nil {
 		// The old segment may grow beyond base yet: nothing may be left there.
@@ -78,8 +84,29 @@ func (l *Log) rollFiles(now time.Time, old *segment.Segment, base kafka.Offset) 
 	l.dirChanged()
 	l.mu.unflushed = append(l.mu.unflushed, old)
 	l.mu.segments = append(l.mu.segments, s)
-	l.mu.writtenBack = 0
+	l.mu.writtenBack, l.mu.gaps = 0, false
+	if gaps {
+		if err := l.fs.SyncDir(l.dir); err != nil {
+			return err
+		}
+	}
 	return l.writeSnapshot(base)
+}
+
+// settle makes a segment durable before the one after it is there. A follower of a compacted log appends batches with gaps
+// between them, and recovery takes a segment with gaps that does not reach the next for one that compaction has shortened: it
+// must not be one whose end a power cut took. Nor may the next one's name be lost, and not that of the one after it.
+func settle(old *segment.Segment) error {
+	u, err := old.Unsynced(true)
+	if err != nil {
+		return err
+	}
+	defer u.Release()
+	err = u.Sync()
+	if err != nil {
+		u.GiveBack()
+	}
+	return err
 }
 
 // jitter makes segments of many partitions, begun at one time, roll at different times.

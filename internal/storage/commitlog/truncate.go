@@ -39,6 +39,7 @@ func (l *Log) truncateTo(o kafka.Offset) error {
 	l.log.Info("log truncated", "dir", l.dir, "to", o, "end", l.End())
 	l.mu.changed = true
 	l.mu.cleaning.cuts++
+	l.mu.gaps = true // nobody knows
 	if keep := l.floor(o) + 1; keep < len(l.mu.segments) {
 		if err := l.removeSegments(keep, len(l.mu.segments), time.Time{}); err != nil {
 			return err
@@ -130,7 +131,7 @@ func (l *Log) restart(o kafka.Offset) error {
 	l.mu.epochs.Clear()
 	l.mu.epochsDirty = true
 	l.dirChanged()
-	l.mu.writtenBack, l.mu.snapshots.grown = 0, 0
+	l.mu.writtenBack, l.mu.snapshots.grown, l.mu.gaps = 0, 0, false
 	l.start.Store(int64(o))
 	l.end.Store(int64(o))
 	l.flushed.Store(int64(o))
