@@ -21,6 +21,9 @@ type cleaning struct {
 	cuts     int          // truncations so far: none may come between a look at a segment and its replacement
 	running  bool
 	swapping bool // segments are being replaced: no others may go
+	// left are unfinished segments that could not be removed. Beside their files those of a later one would, after a crash,
+	// count as unfinished too, when what they replace may be gone: no other is made before.
+	left []*segment.Segment
 }
 
 // Cleaned is the offset up to which the log is clean.
@@ -101,6 +104,9 @@ func (l *Log) beginClean(now time.Time, limit kafka.Offset) (*cleanJob, error) {
 	if l.mu.cleaning.running {
 		return nil, fmt.Errorf("%s is being cleaned already", l.partition)
 	}
+	if err := l.discardLeft(); err != nil {
+		return nil, fmt.Errorf("remove what an earlier compaction left: %w", err)
+	}
 	s, err := l.survey(now, limit)
 	if err != nil {
 		return nil, err
@@ -118,6 +124,16 @@ func (l *Log) beginClean(now time.Time, limit kafka.Offset) (*cleanJob, error) {
 	}
 	l.mu.cleaning.running = true
 	return j, nil
+}
+
+func (l *Log) discardLeft() error {
+	c := &l.mu.cleaning
+	for ; len(c.left) > 0; c.left = c.left[1:] {
+		if err := c.left[0].Discard(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *Log) endClean() {
@@ -265,7 +281,10 @@ func (j *cleanJob) rewrite(from, to int) error {
 	}
 	if err != nil && !errors.Is(err, ErrOffline) {
 		if derr := out.Discard(); derr != nil {
-			l.log.Warn("files of an unfinished compaction stay until the next start", "dir", l.dir, "base", old[0].Base(), "err", derr)
+			l.log.Warn("files of an unfinished compaction stay until the next one", "dir", l.dir, "base", old[0].Base(), "err", derr)
+			l.mu.Lock()
+			l.mu.cleaning.left = append(l.mu.cleaning.left, out)
+			l.mu.Unlock()
 		}
 	}
 	return err

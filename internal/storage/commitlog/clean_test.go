@@ -109,6 +109,33 @@ func failCleaning(t *testing.T, cause error, n int64, offline *int) bool {
 	return true
 }
 
+// Beside an unfinished segment recovery takes later ones for unfinished too, so it must be gone before there are any.
+func TestWhatACleaningCouldNotRemoveIsGoneBeforeTheNext(t *testing.T) {
+	disk, broken := newDisk(t), false
+	m := untidy(t, vfs.NewFaulty(disk, func(op vfs.Op) error {
+		if broken && strings.HasSuffix(op.Path, segment.CleanedSuffix) && (op.Kind == vfs.OpWrite || op.Kind == vfs.OpRemove) {
+			return syscall.EIO
+		}
+		return nil
+	}), 3)
+	limit := m.stable(m.l)
+	broken = true
+	for range 2 {
+		if _, err := m.l.Clean(m.now, limit, ample()); !errors.Is(err, syscall.EIO) || m.l.Failed() != nil {
+			t.Fatalf("cleaning: %v, failed %v", err, m.l.Failed())
+		}
+	}
+	broken = false
+	must(t, m.l.AdvanceStart(m.l.mu.segments[1].Base()))
+	_, err := m.l.Retain(m.now, m.l.End())
+	must(t, err)
+	_, err = m.l.Clean(m.now, limit, ample())
+	must(t, err)
+	if left := unfinished(t, disk); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
 func TestADamagedBatchEndsTheCleaningAndNothingElse(t *testing.T) {
 	disk := newDisk(t)
 	m := untidy(t, disk, 4)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -256,4 +257,79 @@ func TestLostEpochCheckpointIsMadeAgain(t *testing.T) {
 			t.Errorf("end of epoch 2: %d %d", e, o)
 		}
 	}
+}
+
+// Every byte of every transaction index is flipped in turn: what is read stays right, the aborted transactions are told as
+// they were but for the one whose entry it is, or an error is, and a recovery makes the index again.
+func TestADamagedTransactionIndexChangesNoRecord(t *testing.T) {
+	disk := newDisk(t)
+	l := mustOpen(t, options(disk))
+	for i := range int64(30) {
+		pid := kafka.ProducerID(1 + i%2)
+		mustAppend(t, l, build(batch.BuilderConfig{ProducerID: pid, BaseSequence: int32(i / 2), Transactional: true}, 1, 100, i))
+		kind := batch.ControlAbort
+		if i%3 == 0 {
+			kind = batch.ControlCommit
+		}
+		_, err := l.AppendLeader(start, batch.EndTxnMarker(pid, 0, 1, kind, start.UnixMilli()), 0, OriginReplication)
+		must(t, err)
+	}
+	l.Replicated(l.End())
+	want, end := readAll(t, l, 1000), l.End()
+	aborted, err := l.AbortedTxns(0, end)
+	must(t, err)
+	must(t, l.Close(start))
+	files := 0
+	for _, name := range names(t, disk) {
+		if !strings.HasSuffix(name, segment.TxnIndexSuffix) {
+			continue
+		}
+		files++
+		name = filepath.Join(dir, name)
+		file := slurp(t, disk, name)
+		for i := range file {
+			flipped := bytes.Clone(file)
+			flipped[i] ^= 1 << (i % 8)
+			checkTxnIndex(t, disk, name, flipped, want, aborted, end)
+		}
+	}
+	if files < 3 || len(aborted) != 20 {
+		t.Errorf("%d files, %d aborted transactions", files, len(aborted))
+	}
+}
+
+func checkTxnIndex(t *testing.T, disk *vfs.Mem, name string, content, want []byte, aborted []AbortedTxn, end kafka.Offset) {
+	t.Helper()
+	left := disk.Clone()
+	spill(t, left, name, content)
+	o := options(left)
+	o.Clean, o.RecoveryPoint = true, end
+	l, err := Open(o)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if got := readAll(t, l, 1000); !bytes.Equal(got, want) {
+		t.Fatalf("%s: %d bytes read, want %d", name, len(got), len(want))
+	}
+	if got, err := l.AbortedTxns(0, end); err == nil {
+		same := 0
+		for _, a := range got {
+			if slices.Contains(aborted, a) {
+				same++
+			}
+		}
+		if same < len(aborted)-1 {
+			t.Fatalf("%s: of %d aborted transactions %d are as they were", name, len(aborted), same)
+		}
+	} else {
+		wantErr(t, err, kerr.CorruptMessage)
+	}
+	l.CloseAbrupt()
+	o.Clean, o.RecoveryPoint = false, 0
+	l = mustOpen(t, o)
+	l.Replicated(l.End())
+	if got, err := l.AbortedTxns(0, end); err != nil || !slices.Equal(got, aborted) {
+		t.Fatalf("%s: recovered with %d aborted transactions of %d: %v", name, len(got), len(aborted), err)
+	}
+	l.CloseAbrupt()
 }
