@@ -55,3 +55,31 @@ func TestABrokenCleanerCheckpointIsWrittenAnew(t *testing.T) {
 		t.Errorf("still broken: %q", get(t, m, "/data/"+cleanerFile))
 	}
 }
+
+// Every bit of the checkpoint is flipped in turn: the dir opens, and its logs are compacted to somewhere within them.
+func TestADamagedCleanerCheckpointIsWithinTheLogOrForgotten(t *testing.T) {
+	m := vfs.NewMem()
+	d := open(t, m, "/data", node1())
+	l := openLog(t, d, orders0)
+	fill(t, l, 20)
+	compact(t, l)
+	fill(t, l, 5)
+	must(t, d.Checkpoint([]*commitlog.Log{l}, nil))
+	end, forgotten, right := l.End(), 0, get(t, m, "/data/"+cleanerFile)
+	for i := range 8 * len(right) {
+		left, b := m.Clone(), []byte(right)
+		b[i/8] ^= 1 << (i % 8)
+		put(t, left, "/data/"+cleanerFile, string(b))
+		l := openLog(t, open(t, left, "/data", node1()), orders0)
+		if l.Cleaned() < 0 || l.Cleaned() > end || l.End() != end || l.Start() != 0 {
+			t.Errorf("%q: log %d..%d of %d, compacted to %d", b, l.Start(), l.End(), end, l.Cleaned())
+		}
+		if l.Cleaned() == 0 {
+			forgotten++
+		}
+		compact(t, l)
+	}
+	if forgotten < 4*len(right) {
+		t.Errorf("only %d of %d flips were seen", forgotten, 8*len(right))
+	}
+}

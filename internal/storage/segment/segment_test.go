@@ -230,7 +230,7 @@ func TestAbortedTransactionsAreKept(t *testing.T) {
 	if txns, err := s.Aborted(); txns != nil || err != nil {
 		t.Error(txns, err)
 	}
-	all := []AbortedTxn{{1, 5, 10, 11}, {2, 7, 12, 9}, {1, 13, 20, 21}}
+	all := []AbortedTxn{{1, 5, 10, 7}, {2, 7, 12, 13}, {1, 13, 20, 21}}
 	for _, a := range all {
 		must(t, s.AddAborted(a))
 	}

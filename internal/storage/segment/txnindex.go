@@ -42,12 +42,22 @@ func DecodeAborted(b []byte) ([]AbortedTxn, error) {
 	for ; len(b) >= abortedWidth; b = b[abortedWidth:] {
 		a := AbortedTxn{ProducerID: kafka.ProducerID(be.Uint64(b[2:])), First: kafka.Offset(be.Uint64(b[10:])),
 			Last: kafka.Offset(be.Uint64(b[18:])), Stable: kafka.Offset(be.Uint64(b[26:]))}
-		if v := be.Uint16(b); v != abortedVersion || a.First >= a.Last || a.First < 0 || len(txns) > 0 && a.Last <= txns[len(txns)-1].Last {
+		if be.Uint16(b) != abortedVersion || !a.follows(txns) {
 			return txns, fmt.Errorf("bad entry %d of a transaction index: %w", len(txns), kerr.CorruptMessage)
 		}
 		txns = append(txns, a)
 	}
 	return txns, nil
+}
+
+// follows tells whether a can be the entry after txns. A Stable beyond the marker would hide the entries that follow from
+// who looks for those before an offset.
+func (a AbortedTxn) follows(txns []AbortedTxn) bool {
+	if a.First < 0 || a.First >= a.Last || a.Stable < 0 || a.Stable > a.Last+1 {
+		return false
+	}
+	n := len(txns)
+	return n == 0 || a.Last > txns[n-1].Last && a.Stable >= txns[n-1].Stable
 }
 
 // AddAborted appends an entry to the segment's transaction index. Without room for it the entry waits in memory for the
