@@ -24,7 +24,7 @@ type Env struct {
 	FileLimit func() int
 	// CoarseTimers makes the process one whose timers may be late, before a node starts in it; nil where the process is not
 	// the node's own.
-	CoarseTimers func()
+	CoarseTimers func(context.Context)
 	// Network is what is known of the machine's addresses; nil keeps the node from judging its clients by them.
 	Network func() reach.Machine
 	Getenv  func(string) string

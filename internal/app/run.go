@@ -27,7 +27,7 @@ func Main(ctx context.Context, args []string, env Env) int {
 func alone[Options any](env Env, run func(context.Context, Options) error) func(context.Context, Options) error {
 	return func(ctx context.Context, o Options) error {
 		if env.CoarseTimers != nil {
-			env.CoarseTimers()
+			env.CoarseTimers(ctx)
 		}
 		return run(ctx, o)
 	}

@@ -2,5 +2,7 @@
 
 package app
 
+import "context"
+
 // CoarseTimers does nothing: only Linux can be told to be late.
-func CoarseTimers() {}
+func CoarseTimers(context.Context) {}
