@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/node/admin"
 	"github.com/headrace/headrace/internal/node/api"
 	"github.com/headrace/headrace/internal/node/logs"
@@ -25,16 +26,29 @@ func newLogger(w io.Writer, format string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, all))
 }
 
-// setLevels puts a level a component before the log, as the configuration says it.
-func (n *Node) setLevels() {
-	n.levels = logs.New()
-	n.Log = slog.New(n.levels.Handler(n.Log.Handler()))
-	for component, name := range n.Config.Admin.LogLevels {
+// newLevels are the levels that the configuration says.
+func newLevels(c conf.AdminConfig) *logs.Levels {
+	levels := logs.New()
+	for component, name := range c.LogLevels {
 		level, err := logs.ParseLevel(name)
 		if err != nil {
 			continue // base/conf has refused it
 		}
-		n.levels.Begin(component, level)
+		levels.Begin(component, level)
+	}
+	return levels
+}
+
+// setLevels puts a level a component before the log.
+func (n *Node) setLevels() {
+	n.levels = newLevels(n.Config.Admin)
+	n.Log = slog.New(n.levels.Handler(n.Log.Handler()))
+}
+
+// missComponents names those that a level was configured for and that nothing in this node is.
+func (n *Node) missComponents() {
+	for _, name := range n.levels.Unused() {
+		n.Log.Warn("headrace.log.level names a component that this node does not have; /loglevels lists those there are", "name", name)
 	}
 }
 

@@ -86,6 +86,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 			return nil, err
 		}
 	}
+	n.missComponents()
 	return n, nil
 }
 

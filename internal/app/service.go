@@ -22,12 +22,13 @@ type service struct {
 }
 
 func (s service) run(ctx context.Context) error {
-	for _, w := range s.static.Warnings() {
-		s.log.Warn("configuration", "line", w)
-	}
 	cfg, err := conf.NewNode(conf.Layers{Static: s.static})
 	if err != nil {
 		return err
+	}
+	early := slog.New(newLevels(cfg.Admin).Handler(s.log.Handler()))
+	for _, w := range s.static.Warnings() {
+		early.Warn("configuration", "line", w)
 	}
 	hangups, ignore := s.hangups()
 	defer ignore()
@@ -35,16 +36,16 @@ func (s service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	supervisor := s.env.supervisor(s.log)
+	supervisor := s.env.supervisor(n.Log)
 	supervisor.tell("READY=1", "STATUS=Serving at "+fmt.Sprint(n.Addresses()))
 	s.ready(n)
 	s.serve(ctx, n, hangups, supervisor)
 	supervisor.tell("STOPPING=1", "STATUS=Draining connections and flushing")
-	s.log.Info("stopping")
+	n.Log.Info("stopping")
 	if err := n.Close(time.Now()); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	s.log.Info("stopped cleanly")
+	n.Log.Info("stopped cleanly")
 	return nil
 }
 
@@ -73,7 +74,7 @@ func (s service) serve(ctx context.Context, n *Node, hangups <-chan os.Signal, s
 			supervisor.tell("READY=1")
 		case <-failed:
 			// Records that were flushed can still be read; nothing can be created or changed any more.
-			s.log.Error("the metadata log has failed: topics and configs cannot change until a restart", "err", n.quorum.Err())
+			n.Log.Error("the metadata log has failed: topics and configs cannot change until a restart", "err", n.quorum.Err())
 			supervisor.tell("STATUS=The metadata log has failed: topics and configs cannot change until a restart")
 			failed = nil
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -228,6 +229,53 @@ func TestAHangupReadsTheFileAgain(t *testing.T) {
 		}
 	}
 	p.stop()
+}
+
+func TestTheLevelOfTheLogHoldsForTheProcessToo(t *testing.T) {
+	const text = "listeners=PLAINTEXT://127.0.0.1:0\nlog.dirs=/data\nnum.io.threads=8\nheadrace.log.level="
+	for level, want := range map[string][]string{
+		"OFF": nil,
+		// What it warns of are a key without effect, and a component that there is not.
+		"WARN,quorom=DEBUG": {"num.io.threads", "quorom"},
+	} {
+		file := writeConfig(t, filepath.Join(t.TempDir(), "server.properties"), text+level+"\n")
+		p := startProcess(t, map[string]string{"HEADRACE_CONFIG": file})
+		p.stdout.await(t, p.ctx, "ready")
+		p.stop()
+		lines := slices.DeleteFunc(slices.Collect(strings.Lines(p.stderr.String())), func(l string) bool { return strings.Contains(l, "admin port") })
+		if len(lines) != len(want) {
+			t.Errorf("%s: told %q, want %q", level, lines, want)
+			continue
+		}
+		for i, w := range want {
+			if !strings.Contains(lines[i], w) {
+				t.Errorf("%s: told %q, want %q", level, lines[i], w)
+			}
+		}
+	}
+}
+
+// Warnings of what does not change are told once, whatever else does or does not.
+func TestAHangupTellsAWarningOnce(t *testing.T) {
+	const head = "listeners=PLAINTEXT://127.0.0.1:0\nlog.dirs=/data\n"
+	file := writeConfig(t, filepath.Join(t.TempDir(), "server.properties"), head)
+	p := startProcess(t, map[string]string{"HEADRACE_CONFIG": file})
+	p.stdout.await(t, p.ctx, "ready")
+	writeConfig(t, file, head+"num.io.threads=8\n")
+	for times := 1; times <= 2; times++ {
+		p.hangups <- os.Interrupt
+		for strings.Count(p.stderr.String(), "nothing has changed") < times {
+			select {
+			case <-p.stderr.more:
+			case <-p.ctx.Done():
+				t.Fatal(p.stderr)
+			}
+		}
+	}
+	p.stop()
+	if got := strings.Count(p.stderr.String(), "num.io.threads"); got != 1 {
+		t.Errorf("the warning came %d times", got)
+	}
 }
 
 // The states that systemd waits for come in their order, and the watchdog is fed.

@@ -70,6 +70,7 @@ type Levels struct {
 type component struct {
 	level atomic.Int64
 	own   bool // level was set for it alone; guarded by Levels.mu
+	made  bool // there is a logger of it; guarded by Levels.mu
 }
 
 // New makes Levels that are all Info.
@@ -78,7 +79,8 @@ func New() *Levels { return &Levels{components: map[string]*component{}} }
 // Handler puts the levels before next, which must let through all that they may.
 func (l *Levels) Handler(next slog.Handler) slog.Handler { return handler{l, next, &l.root} }
 
-func (l *Levels) component(name string) *component {
+// component finds or makes that of a name; made says that a logger of it is being made.
+func (l *Levels) component(name string, made bool) *component {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c, ok := l.components[name]
@@ -87,7 +89,20 @@ func (l *Levels) component(name string) *component {
 		c.level.Store(int64(l.root.Level()))
 		l.components[name] = c
 	}
+	c.made = c.made || made
 	return c
+}
+
+// Unused are the components that were begun and that no logger was made of, by name.
+func (l *Levels) Unused() (unused []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(l.components)) {
+		if !l.components[name].made {
+			unused = append(unused, name)
+		}
+	}
+	return unused
 }
 
 // Begin gives a component, or all for an empty name, its level before any logger of it is made.
@@ -95,7 +110,7 @@ func (l *Levels) Begin(name string, level slog.Level) {
 	if name == "" {
 		name = Root
 	} else {
-		l.component(name)
+		l.component(name, false)
 	}
 	_ = l.Set(name, level) // it is known now
 }
@@ -177,7 +192,7 @@ func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	level := h.level
 	for _, a := range attrs {
 		if a.Key == key && a.Value.Kind() == slog.KindString {
-			level = h.levels.component(a.Value.String())
+			level = h.levels.component(a.Value.String(), true)
 		}
 	}
 	return handler{h.levels, h.next.WithAttrs(attrs), level}

@@ -71,3 +71,14 @@ func TestWhatIsNoComponentOrLevelIsRefused(t *testing.T) {
 		t.Error("levels between have no names")
 	}
 }
+
+func TestALevelForNoComponentIsFoundOut(t *testing.T) {
+	l := New()
+	l.Begin("", slog.LevelWarn)
+	l.Begin("api", slog.LevelDebug)
+	l.Begin("apy", slog.LevelDebug)
+	_ = slog.New(l.Handler(slog.DiscardHandler)).With("component", "api")
+	if got := l.Unused(); len(got) != 1 || got[0] != "apy" {
+		t.Errorf("unused are %q", got)
+	}
+}
