@@ -36,6 +36,7 @@ func (n *Node) Reload(next conf.Static, problems []conf.Problem) {
 			n.Log.Warn("configuration", "line", w)
 		}
 	}
+	n.static.Store(&renewed)
 	changes := before.Changes(next)
 	for _, c := range changes {
 		n.tellChange(c, layers)
@@ -44,7 +45,6 @@ func (n *Node) Reload(next conf.Static, problems []conf.Problem) {
 		n.Log.Info("configuration reloaded: nothing has changed")
 		return
 	}
-	n.static.Store(&renewed)
 	n.reconfigure(img)
 	n.set.Reconfigure(img)
 }
