@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
 // retryAfter is how long the loop waits before it does again what there was no room for.
@@ -20,11 +21,11 @@ var errStopped = errors.New("stopped while the disk has no room for the metadata
 // cannot go on meanwhile; whoever waits or asks is refused. What was proposed before may be committed yet.
 func (l *loop) roomFor(do func() error) error {
 	err := do()
-	if !vfs.Refused(err) {
+	if !mayPass(err) {
 		return err
 	}
 	l.log.Error("no room for the metadata log: changes of metadata are refused until there is", "error", err)
-	for ; vfs.Refused(err); err = do() {
+	for ; mayPass(err); err = do() {
 		if !l.refuseAll(fmt.Errorf("no room for the metadata log: %w: %w", err, kerr.KafkaStorageError)) {
 			return errStopped
 		}
@@ -34,6 +35,9 @@ func (l *loop) roomFor(do func() error) error {
 	}
 	return err
 }
+
+// mayPass tells whether err is one of room that is not final: a log that failed for want of room stays so.
+func mayPass(err error) bool { return vfs.Refused(err) && !errors.Is(err, commitlog.ErrOffline) }
 
 // refuseAll refuses, for a while, all who wait for a change, and those who come. It returns false when the loop is to stop.
 func (l *loop) refuseAll(why error) bool {

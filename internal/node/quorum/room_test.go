@@ -100,3 +100,31 @@ func TestAStopDoesNotWaitForRoom(t *testing.T) {
 		_ = q.Close()
 	})
 }
+
+// TestALogThatFailedForWantOfRoomEndsTheQuorum has a disk so full that what was written of a change cannot be cut off again,
+// which is final for the log: waiting for room would be waiting for ever.
+func TestALogThatFailedForWantOfRoomEndsTheQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		q := startOnCommitLog(t, vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) error {
+			if full.Load() && (op.Kind == vfs.OpWrite || op.Kind == vfs.OpTruncate) {
+				return vfs.ErrNoSpace
+			}
+			return nil
+		}), func(*Config) {})
+		submit[any](t, q, registration())
+		full.Store(true)
+		if _, err := q.Submit(context.Background(), createTopics("x")); err == nil {
+			t.Error("a change was made without room")
+		}
+		full.Store(false)
+		select {
+		case <-q.Done():
+		case <-time.After(time.Minute):
+			t.Error("the quorum waits for room on a log that is offline")
+		}
+		if err := q.Close(); err == nil && q.Err() == nil {
+			t.Error("nobody is told")
+		}
+	})
+}
