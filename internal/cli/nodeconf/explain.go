@@ -79,7 +79,10 @@ func Explain(t *target.Target, e term.Env, source Source) *cobra.Command {
 				return err
 			}
 		} else {
-			static, _ := source.Static(file)
+			static, problems := source.Static(file)
+			if err := distrust(e, problems, file != ""); err != nil {
+				return err
+			}
 			now = configured(static)
 		}
 		if all {
@@ -91,6 +94,20 @@ func Explain(t *target.Target, e term.Env, source Source) *cobra.Command {
 		return now.explain(e, *form, args)
 	}
 	return cmd
+}
+
+// distrust tells what of a configuration does not count in the values that are explained. A file that was named and cannot be
+// read is an error: the values would be those of no node.
+func distrust(e term.Env, problems []conf.Problem, named bool) error {
+	for _, p := range problems {
+		switch {
+		case p.Refused && p.Key == "" && named:
+			return p
+		case p.Refused:
+			e.Warn("%s", p)
+		}
+	}
+	return nil
 }
 
 func keyNames() (names []string) {

@@ -100,3 +100,25 @@ func TestExplainAsksARunningNode(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 }
+
+// unreadable is a source whose file is not there.
+type unreadable struct{ fixed }
+
+func (unreadable) Static(string) (conf.Static, []conf.Problem) {
+	return conf.Static{}, []conf.Problem{{Text: "no such file", Refused: true}}
+}
+
+func TestExplainDoesNotPassDefaultsOffAsTheFilesValues(t *testing.T) {
+	out, code := run(t, unreadable{}, "explain", "num.partitions", "--config", "nope.properties")
+	if code != term.ExitFailed || !strings.Contains(out, "no such file") || strings.Contains(out, "default") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	out, code = run(t, unreadable{}, "explain", "num.partitions")
+	if code != term.ExitOK || !strings.Contains(out, "no such file") || !strings.Contains(out, "(default)") {
+		t.Errorf("without a file, exit code %d: %s", code, out)
+	}
+	out, code = run(t, fixed{text: "num.partitions=many"}, "explain", "num.partitions", "--config", "server.properties")
+	if code != term.ExitOK || !strings.Contains(out, "server.properties:1: Invalid value many") {
+		t.Errorf("of a value that is refused, exit code %d: %s", code, out)
+	}
+}
