@@ -130,6 +130,9 @@ func ExamineFile(path string) (Static, []Problem) {
 	if err != nil {
 		return fail(fmt.Errorf("read configuration: %w", err))
 	}
+	if !info.Mode().IsRegular() {
+		return fail(fmt.Errorf("read configuration: %s is not a file", path)) // a pipe would be waited for, a device has no end
+	}
 	if info.Size() > maxFileSize {
 		return fail(fmt.Errorf("%s: a configuration file has at most %d bytes, this has %d", path, maxFileSize, info.Size()))
 	}

@@ -238,3 +238,13 @@ func fuzzFile(t *testing.T, name string, text []byte) {
 	_ = TopicLog(nil, Layers{Static: s})
 	_ = Describe(ScopeBroker, "1", nil, Layers{Static: s}, Include{Synonyms: true})
 }
+
+func TestADeviceIsNoConfigurationFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.properties")
+	if err := os.Symlink(os.DevNull, path); err != nil {
+		t.Skip(err)
+	}
+	if _, err := ParseFile(path); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		t.Errorf("got %v", err)
+	}
+}
