@@ -49,7 +49,8 @@ type Meeting struct {
 // Trouble tells in one line why the client cannot get to where it was sent, or is empty when it can, or when nobody can tell.
 // all are the listeners of the node, for the line to set.
 func (m Machine) Trouble(g Meeting, all []Listener) string {
-	remote, local := g.Remote.Addr().Unmap(), g.Local.Addr().Unmap()
+	// Prefixes know no zones, and a zone means nothing to another machine.
+	remote, local := g.Remote.Addr().Unmap().WithZone(""), g.Local.Addr().Unmap().WithZone("")
 	if !remote.IsValid() || !local.IsValid() {
 		return ""
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 var machine = Machine{
-	Own:      []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.168.1.5/24"), netip.MustParsePrefix("172.18.0.2/16")},
+	Own:      []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.168.1.5/24"), netip.MustParsePrefix("172.18.0.2/16"), netip.MustParsePrefix("fe80::5/64")},
 	Gateways: []netip.Addr{netip.MustParseAddr("172.18.0.1")},
 }
 
@@ -35,6 +35,7 @@ func TestWhoCannotGetToWhereItIsSentIsTold(t *testing.T) {
 		{"this machine by loopback", "localhost", addrs("127.0.0.1"), "127.0.0.1:1", "127.0.0.1:9092", ""},
 		{"this machine by another loopback", "127.0.0.1", addrs("127.0.0.1"), "127.0.0.2:1", "127.0.0.2:9092", ""},
 		{"this machine by its address", "localhost", addrs("127.0.0.1"), "192.168.1.5:1", "192.168.1.5:9092", ""},
+		{"this machine by an address of a link", "localhost", addrs("127.0.0.1"), "[fe80::5%eth0]:1", "[fe80::5%eth0]:9092", ""},
 		{"another machine, told localhost", "localhost", addrs("127.0.0.1"), "192.168.1.77:1", "192.168.1.5:9092", "PLAINTEXT://192.168.1.5:9092,IN://in:1"},
 		{"another machine, told 127.0.0.1", "127.0.0.1", addrs("127.0.0.1"), "10.9.9.9:1", "192.168.1.5:9092", "PLAINTEXT://192.168.1.5:9092"},
 		{"another machine, told ::1", "::1", addrs("::1"), "[fd00::9]:1", "[fd00::5]:9092", "PLAINTEXT://[fd00::5]:9092"},
