@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// What a client may cost. A profile of half a minute is the longest answer.
+// What a client may cost. Only profiles take longer than answerTime, as long as their client asks for and stays.
 const (
 	headerTime  = 5 * time.Second
 	requestTime = 10 * time.Second
@@ -124,11 +124,22 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			http.Error(w, "this listener is for this machine: ask for 127.0.0.1 or localhost", http.StatusForbidden)
 			return
 		}
+		if s.Local && elsewhere(r.Header) {
+			http.Error(w, "this listener is for this machine, and a page of another site asks", http.StatusForbidden)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// elsewhere tells whether a browser asks on behalf of another site: the page would not be shown the answer, but a profile or a
+// scrape takes its time all the same. Who follows a link is let through.
+func elsewhere(h http.Header) bool {
+	site := h.Get("Sec-Fetch-Site")
+	return (site == "cross-site" || site == "same-site") && h.Get("Sec-Fetch-Dest") != "document"
 }
 
 // ownName tells whether the Host of a request is an address or localhost; nobody else's name server says what those are.

@@ -231,3 +231,18 @@ func TestCloseEndsWithTheRequestsUnderWay(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 }
+
+func TestAPageOfAnotherSiteCannotMakeALocalListenerWork(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, c := range []struct {
+		site, dest string
+		code       int
+	}{
+		{"cross-site", "image", 403}, {"cross-site", "iframe", 403}, {"same-site", "empty", 403},
+		{"cross-site", "document", 200}, {"same-origin", "empty", 200}, {"none", "document", 200}, {"", "", 200},
+	} {
+		if code, body := w.ask("GET", "/debug/pprof/cmdline", "", "Sec-Fetch-Site", c.site, "Sec-Fetch-Dest", c.dest); code != c.code {
+			t.Errorf("%+v: %d %s", c, code, body)
+		}
+	}
+}
