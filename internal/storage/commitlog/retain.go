@@ -44,8 +44,23 @@ func (l *Log) advanceStart(o kafka.Offset) {
 
 // Retain deletes whole segments from the start on: those before the log's start, and, by cleanup.policy delete, those
 // without which the log is not smaller than retention.bytes and those whose largest timestamp is older than retention.ms.
-// Segments with records at or above limit, the high watermark, stay. If all may go, a new active segment is begun.
+// Segments with records at or above limit, the high watermark, stay. If all may go, a new active segment is begun. Appends
+// and reads go on between the segments.
 func (l *Log) Retain(now time.Time, limit kafka.Offset) (deletedSegments int, err error) {
+	for {
+		n, err := l.retainSome(now, limit)
+		deletedSegments += n
+		if n == 0 || err != nil {
+			return deletedSegments, err
+		}
+	}
+}
+
+// retainAtOnce is how many segments are deleted before others get the lock. Each waits for a sync of the folder: one for all
+// of them would do with fewer, but a power cut that undid some of the renames would leave a gap, see removeSegments.
+const retainAtOnce = 4
+
+func (l *Log) retainSome(now time.Time, limit kafka.Offset) (deletedSegments int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.failed != nil {
@@ -59,10 +74,10 @@ func (l *Log) Retain(now time.Time, limit kafka.Offset) (deletedSegments int, er
 	for _, rule := range l.rules(now) {
 		n, err := l.deletable(limit, rule)
 		if err == nil {
-			n, err = l.deleteSegments(now, n)
+			n, err = l.deleteSegments(now, min(n, retainAtOnce-deletedSegments))
 		}
 		deletedSegments += n
-		if err != nil {
+		if err != nil || deletedSegments == retainAtOnce {
 			return deletedSegments, err
 		}
 	}
@@ -142,7 +157,7 @@ func (l *Log) deleteSegments(now time.Time, n int) (int, error) {
 			return 0, err
 		}
 	}
-	l.log.Info("segments deleted", "dir", l.dir, "count", n, "from", l.mu.segments[0].Base(), "to", l.mu.segments[n].Base())
+	l.log.Debug("segments deleted", "dir", l.dir, "count", n, "from", l.mu.segments[0].Base(), "to", l.mu.segments[n].Base())
 	l.advanceStart(l.mu.segments[n].Base())
 	return n, l.removeSegments(0, n, now.Add(l.mu.config.FileDeleteDelay))
 }
