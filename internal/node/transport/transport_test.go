@@ -80,6 +80,11 @@ func (p fakePending) Finish(ctx context.Context) Response {
 	}
 }
 
+// brokenPending panics when it is finished.
+type brokenPending struct{ fakePending }
+
+func (brokenPending) Finish(context.Context) Response { panic("on purpose") }
+
 func (h *fakeHandler) Lookup(key, version int16) (Op, bool) {
 	op := Op{Flexible: version >= 9, Decode: func(_ int16, b []byte) (kmsg.Request, error) {
 		if string(b) == "undecodable" {
@@ -89,7 +94,13 @@ func (h *fakeHandler) Lookup(key, version int16) (Op, bool) {
 	}}
 	switch key {
 	case keyBegin:
-		op.Begin = func(_ context.Context, c *Call) Pending { return fakePending{h.gate(h.start(c))} }
+		op.Begin = func(_ context.Context, c *Call) Pending {
+			name := h.start(c)
+			if name == "panic" {
+				return brokenPending{fakePending{h.gate(name)}}
+			}
+			return fakePending{h.gate(name)}
+		}
 	case keyHandle:
 		op.Handle = func(ctx context.Context, c *Call) Response {
 			name := h.start(c)
@@ -350,6 +361,25 @@ func TestPanicEndsOnlyItsConnection(t *testing.T) {
 		synctest.Wait()
 		if n := w.srv.Budget.Used(); n != 0 {
 			t.Errorf("%d bytes of the budget are lost", n)
+		}
+		w.send(healthy, request(keyPlain, 0, 5, "x"))
+		w.wantAnswer(healthy, 5, "echo x")
+	})
+}
+
+func TestAPanicWhileAConnectionIsGivenUpKeepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.srv.Close()
+		healthy, c := w.l.dial(), w.l.dial()
+		for i, name := range []string{"first", "panic", "second", "panic", "last"} {
+			w.send(c, request(keyBegin, 3, int32(i), name))
+		}
+		w.wantBegun("first", "panic", "second", "panic", "last")
+		c.Close()
+		synctest.Wait()
+		if conns, used := w.srv.Connections(), w.srv.Budget.Used(); conns != 1 || used != 0 {
+			t.Errorf("%d connections and %d bytes of the budget are kept", conns-1, used)
 		}
 		w.send(healthy, request(keyPlain, 0, 5, "x"))
 		w.wantAnswer(healthy, 5, "echo x")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/segment"
 )
 
 // scarce refuses, while it is told to, what takes room: bytes, or files that are to be opened.
@@ -207,5 +210,42 @@ func TestASyncWithoutRoomIsFinal(t *testing.T) {
 	room.set(nil)
 	if _, err := l.Flush(); !errors.Is(err, ErrOffline) {
 		t.Error("flushed again:", err)
+	}
+}
+
+// A file system may make a file and refuse it all the same, for want of something else. The log grows beyond the segment
+// that was to begin there, and what is left of that must not pass for the log's end later.
+func TestAHalfMadeSegmentDoesNotEndTheLog(t *testing.T) {
+	for _, clean := range []bool{true, false} {
+		disk := newDisk(t)
+		refuse := false
+		l := mustOpen(t, options(vfs.NewFaulty(disk, func(op vfs.Op) error {
+			if !refuse || op.Kind != vfs.OpCreate || !strings.HasSuffix(op.Path, segment.LogSuffix) {
+				return nil
+			}
+			refuse = false
+			f, err := disk.OpenFile(op.Path, os.O_RDWR|os.O_CREATE, 0o644)
+			if err != nil {
+				return err
+			}
+			return errors.Join(f.Close(), syscall.ENOSPC)
+		})))
+		mustAppend(t, l, records(1, 1500, 0))
+		refuse = true
+		if _, err := l.AppendLeader(start, records(1, 1500, 0), 0, OriginClient); !errors.Is(err, ErrNoRoom) || refuse {
+			t.Fatalf("refused %v: %v", !refuse, err)
+		}
+		mustAppend(t, l, records(3, 50, 0)) // fits
+		end := l.End()
+		mustFlush(t, l)
+		o := options(disk.Clone())
+		o.RecoveryPoint = end
+		if clean {
+			must(t, l.Close(start))
+			o.FS, o.Clean = disk, true
+		}
+		if l = mustOpen(t, o); l.End() != end {
+			t.Errorf("clean %v: the log ends at %d of %d", clean, l.End(), end)
+		}
 	}
 }
