@@ -146,6 +146,27 @@ func TestAScrapeTellsWhatWasDone(t *testing.T) {
 	}
 }
 
+func TestSeriesOfTopicsAreBoundedAsThoseOfPartitionsAre(t *testing.T) {
+	w := newWorld(t, vfs.NewMem(), map[string]string{"headrace.metrics.max.partitions": "1", "headrace.admin.listener": "127.0.0.1:0"})
+	w.start()
+	for _, topic := range []string{"a", "b", "c"} {
+		w.create(topic, nil)
+	}
+	f := scrape(t, w)
+	for name, want := range map[string]int{
+		"kafka_topic_partitions": 1, "kafka_log_log_size": 1,
+		"kafka_server_brokertopicmetrics_messagesin_total": 2, // and the sum
+	} {
+		if got := len(f[name].GetMetric()); got != want {
+			t.Errorf("%s has %d series, want %d", name, got, want)
+		}
+	}
+	if got := f.value(t, "headrace_metrics_left_out", "what", "topics"); got != 2 {
+		t.Errorf("%v topics are told to be left out", got)
+	}
+	w.stop()
+}
+
 func TestWhatADeletedTopicHadCountedStaysInTheSum(t *testing.T) {
 	w := watched(t)
 	const name = "kafka_server_brokertopicmetrics_bytesin_total"

@@ -21,7 +21,7 @@ var brokerAdmin = []Def{
 	{Name: "headrace.admin.pprof", Kind: String, Default: "auto", Own: true, valid: oneOf("auto", "true", "false"),
 		Doc: "Whether the admin listener serves profiles at /debug/pprof/, which show memory and take processor time. auto is where the listener is on loopback."},
 	{Name: "headrace.metrics.max.partitions", Kind: Int, Default: "5000", Own: true, valid: atLeast(0),
-		Doc: "Partitions that have series of their own in /metrics, 16 each; headrace_metrics_left_out counts those beyond."},
+		Doc: "Partitions that have series of their own in /metrics, 16 each, and as many topics, 8 each; headrace_metrics_left_out counts those beyond."},
 	{Name: "headrace.metrics.max.group.offsets", Kind: Int, Default: "10000", Own: true, valid: atLeast(0),
 		Doc: "Committed offsets of groups that have series of their own in /metrics, 3 each; headrace_metrics_left_out counts the groups beyond."},
 	{Name: "headrace.log.format", Kind: String, Default: "text", Own: true, valid: oneOf("text", "json"),

@@ -66,7 +66,7 @@ A variable ` + "`KAFKA_...`" + ` sets a node key, as in Apache Kafka's container
 
 ## Changes while the node runs
 
-SIGHUP (` + "`systemctl reload headrace`" + `) reads the file and the environment again. Cluster-wide keys take effect at once; each other key that
+SIGHUP (` + "`systemctl reload headrace`" + `) reads the file again; variables stay those of the start. Cluster-wide keys take effect at once; each other key that
 has changed is named in the log as what needs a restart. A configuration with an error changes nothing and says so. A key that was
 set by an admin client goes on to win over the file; the log says that too.
 `

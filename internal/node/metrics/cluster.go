@@ -11,9 +11,11 @@ import (
 
 // cluster gives out what the metadata tells.
 func (c *collector) cluster(out sink, img *metadata.Image) {
-	var partitions, leaderless, moved int
+	var topics, partitions, leaderless, moved int
 	for t := range img.Topics() {
-		out.put("kafka_topic_partitions", float64(len(t.Partitions)), t.Name)
+		if topics++; topics <= c.MaxPartitions {
+			out.put("kafka_topic_partitions", float64(len(t.Partitions)), t.Name)
+		}
 		partitions += len(t.Partitions)
 		for _, p := range t.Partitions {
 			switch {

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
@@ -35,6 +37,7 @@ func (s sink) label(name string, values ...string) labels {
 	f := s.families[name]
 	ls := make(labels, len(values))
 	for i := range values {
+		values[i] = strings.ToValidUTF8(values[i], "\uFFFD") // a group's id is what its client sends; Prometheus takes no other
 		ls[i] = &dto.LabelPair{Name: &f.Labels[i], Value: &values[i]}
 	}
 	return ls

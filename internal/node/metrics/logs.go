@@ -21,16 +21,19 @@ func (c *collector) traffic(out sink, set partition.SetStats, parts []hosted) {
 	out.put("headrace_unflushed_partitions", float64(set.Dirty))
 	out.put("headrace_retired_segments_total", float64(set.RetiredSegments))
 	out.put("headrace_requests_waiting", float64(set.Waiting))
-	all := set.Gone
+	all, topics := set.Gone, 0
 	for i := 0; i < len(parts); {
 		topic, of := parts[i].Name().Topic, partition.Traffic{}
 		for ; i < len(parts) && parts[i].Name().Topic == topic; i++ {
 			of.Add(parts[i].stats.Traffic)
 		}
 		all.Add(of)
-		out.traffic(topic, of)
+		if topics++; topics <= c.MaxPartitions {
+			out.traffic(topic, of)
+		}
 	}
 	out.traffic("", c.rising(all))
+	out.put("headrace_metrics_left_out", float64(max(topics-c.MaxPartitions, 0)), "topics")
 }
 
 // rising makes sure that sums never sink: what a partition counted while it was being deleted may be in one scrape and not in

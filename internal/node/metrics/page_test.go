@@ -39,7 +39,7 @@ Kafka has is exported once, under the name by which dashboards made for jmx_expo
 query it; the rest begins with ` + "`headrace_`" + `. Beside these come ` + "`process_*`" + ` and ` + "`go_*`" + ` of Prometheus' Go client.
 [deploy/](../deploy/) has a Grafana board, alert rules and a scrape configuration.
 
-Series of partitions and of committed offsets stop at ` + "`headrace.metrics.max.partitions`" + ` and ` + "`headrace.metrics.max.group.offsets`" + `;
+Series of partitions, of topics and of committed offsets stop at ` + "`headrace.metrics.max.partitions`" + ` and ` + "`headrace.metrics.max.group.offsets`" + `;
 ` + "`headrace_metrics_left_out`" + ` counts the rest. Groups are looked at once in ten seconds at most.
 `
 

@@ -44,7 +44,7 @@ func Table() []Def {
 func nodeDefs() []Def {
 	return []Def{
 		{Name: "headrace_build_info", Kind: Gauge, Labels: []string{"go", "version"}, Help: "Always 1; the labels tell the version and the Go release it was built with."},
-		{Name: "headrace_metrics_left_out", Kind: Gauge, Labels: []string{"what"}, Help: "Partitions, groups and ages that are not exported because there are too many."},
+		{Name: "headrace_metrics_left_out", Kind: Gauge, Labels: []string{"what"}, Help: "Partitions, topics, groups and ages that are not exported because there are too many."},
 		{Name: "headrace_metrics_collect_seconds", Kind: Gauge, Unit: "seconds", Help: "How long the last scrape but this one took to gather."},
 	}
 }
