@@ -140,6 +140,7 @@ func (c Config) env() (app.Env, func(ctx context.Context, network, address strin
 	network := memnet.New()
 	env.Listen = network.Listen
 	env.FileLimit = func() int { return 0 } // its connections are no files
+	env.Network = nil                       // and its addresses are not the machine's
 	return env, network.Dial
 }
 
