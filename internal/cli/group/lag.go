@@ -12,6 +12,9 @@ import (
 // lagPatience is how long first records are waited for; what has not come by then is not known.
 const lagPatience = 3 * time.Second
 
+// firstBatch is how many bytes of a partition are asked for to find its first batch: more than the 16 KiB that most clients gather.
+const firstBatch = 32 << 10
+
 // firstUncommitted finds when the first record that the group has not committed was written, in each partition that has one, by
 // reading it.
 func (c *commands) firstUncommitted(ctx context.Context, list []standing) (map[offsets.Partition]time.Time, error) {
@@ -31,9 +34,9 @@ func (c *commands) firstUncommitted(ctx context.Context, list []standing) (map[o
 	if wanted == 0 {
 		return written, nil
 	}
-	// One byte a partition is one batch a partition.
+	// A node fills every partition up to its limit, and passes it, to the whole of a batch, for one partition an answer alone.
 	client, err := c.at.Connect(ctx, kgo.ConsumePartitions(starts), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxPartitionBytes(1), kgo.FetchMaxWait(100*time.Millisecond))
+		kgo.FetchMaxPartitionBytes(firstBatch), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}
