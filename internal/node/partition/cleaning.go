@@ -259,10 +259,10 @@ func (c *cleaners) tell(p *Partition, n cleaner.Counts, err error) {
 	case errors.Is(err, errCleaningStopped), errors.Is(err, commitlog.ErrCleaningEnded), errors.Is(err, commitlog.ErrClosed):
 	case errors.Is(err, cleaner.ErrCorrupt):
 		log.Error("log is not compacted any more: it holds what cannot be read; all else of it is served", "dir", p.dir.Path(), "err", err)
+	case errors.Is(err, commitlog.ErrOffline): // for want of room, too
+		p.dir.fail(err)
 	case vfs.Refused(err):
 		p.dir.full(err)
-	case errors.Is(err, commitlog.ErrOffline):
-		p.dir.fail(err)
 	default:
 		log.Error("log was not compacted, and stays as it was until the next try", "dir", p.dir.Path(), "err", err)
 	}

@@ -250,3 +250,27 @@ func TestSegmentsOfACompactedTopicRollByItsMaxLag(t *testing.T) {
 		t.Errorf("not compacted: %v", got)
 	}
 }
+
+// Segments that can neither be renamed nor removed are a failure of the log, whatever the disk says: its dir goes offline with
+// it, and not with the next append only.
+func TestALogThatFailsWhileItIsCompactedTakesItsDirOffline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		var threads atomic.Int32
+		h := newCleaningHost(t, fillable(&full, func(op vfs.Op) bool {
+			return (op.Kind == vfs.OpRename || op.Kind == vfs.OpRemove) && strings.HasSuffix(op.Path, ".log")
+		}), func() conf.CleanerConfig {
+			c := cleaning()
+			c.Threads = int(threads.Load())
+			return c
+		})
+		defer h.Abandon()
+		p := h.compacted("t", 20)
+		full.Store(true)
+		threads.Store(1)
+		<-time.After(time.Minute)
+		if p.openLog().Failed() == nil || p.dir.offline() == nil {
+			t.Errorf("log: %v, dir: %v", p.openLog().Failed(), p.dir.offline())
+		}
+	})
+}
