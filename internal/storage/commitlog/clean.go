@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/cleaner"
 	"github.com/headrace/headrace/internal/storage/segment"
 )
@@ -307,7 +308,21 @@ func (j *cleanJob) fill(out *segment.Segment, old []*segment.Segment, next kafka
 	if err := j.log.forgetSnapshots(next); err != nil {
 		return err
 	}
-	return out.Finish()
+	if err := out.Finish(); err != nil {
+		return err
+	}
+	return j.log.syncNames()
+}
+
+// syncNames makes the names of a finished segment durable. A sync of the folder that fails is final, as it may have been told
+// of what others changed there, and the next says nothing of it any more.
+func (l *Log) syncNames() error {
+	err := l.fs.SyncDir(l.dir)
+	if vfs.Unsynced(err) {
+		l.Fail(fmt.Errorf("compact: %w", err))
+		return l.Failed()
+	}
+	return err
 }
 
 // forgetSnapshots removes the producer snapshots before o: they may tell of open transactions whose markers are about to

@@ -100,6 +100,9 @@ func failCleaning(t *testing.T, cause error, n int64, offline *int) bool {
 		m.checkCrash(where+", power cut", disk.CrashClone(nil), m.safe)
 		return true
 	}
+	if failedAt.Kind == vfs.OpSyncDir {
+		t.Fatalf("%s left the log online", where)
+	}
 	m.check(where, m.l)
 	if left := unfinished(t, disk); len(left) > 0 && failedAt.Kind != vfs.OpRemove {
 		t.Fatalf("%s: %v is left", where, left)

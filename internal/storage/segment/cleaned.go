@@ -22,7 +22,7 @@ func cleanedFiles() []string {
 	return []string{TxnIndexSuffix, IndexSuffix, TimeIndexSuffix, LogSuffix}
 }
 
-// Finish makes a cleaned segment and its names durable, and closes its files.
+// Finish makes a cleaned segment durable, and closes its files. A SyncDir must follow before Prepare.
 func (s *Segment) Finish() error {
 	if err := s.Seal(); err != nil {
 		return err
@@ -34,10 +34,7 @@ func (s *Segment) Finish() error {
 	err = u.Sync()
 	u.Release()
 	s.Idle()
-	if err != nil {
-		return err
-	}
-	return s.fs.SyncDir(s.dir)
+	return err
 }
 
 // Discard removes the files of a cleaned segment that is not to be, the log last: see cleanedFiles.
