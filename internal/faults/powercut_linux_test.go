@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,8 +59,9 @@ func newDisk(t *testing.T, size int64) *disk {
 			t.Skipf("needs %s", tool)
 		}
 	}
+	unmountLeftovers(t)
 	base := t.TempDir()
-	d := &disk{t: t, image: filepath.Join(base, "disk.img"), mountpoint: filepath.Join(base, "mnt")}
+	d := &disk{t: t, image: filepath.Join(base, "disk.img"), mountpoint: filepath.Join(base, mountName+strconv.Itoa(os.Getpid()))}
 	f, err := os.Create(d.image)
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +77,36 @@ func newDisk(t *testing.T, size int64) *disk {
 	}
 	t.Cleanup(d.unmount)
 	return d
+}
+
+// mountName is followed by the id of the process that mounts.
+const mountName = "headrace-faults-"
+
+// unmountLeftovers takes away the disks of tests that were interrupted, or ran out of time, before they could.
+func unmountLeftovers(t *testing.T) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		id, ours := strings.CutPrefix(filepath.Base(fields[1]), mountName)
+		if !ours {
+			continue
+		}
+		if _, err := os.Readlink(filepath.Join("/proc", id, "exe")); !errors.Is(err, os.ErrNotExist) {
+			continue // it runs yet
+		}
+		if out, err := exec.Command("umount", fields[1]).CombinedOutput(); err != nil {
+			t.Logf("%s of a test before stays: %v: %s", fields[1], err, bytes.TrimSpace(out))
+			continue
+		}
+		_ = os.RemoveAll(filepath.Dir(fields[1])) // the image; a temporary folder anyway
+	}
 }
 
 func (d *disk) mount() ([]byte, error) {
