@@ -46,26 +46,26 @@ func (c *command) topicTrim() *cobra.Command {
 			if err != nil {
 				return term.Usage("--to: %s", err)
 			}
-			return c.at.Ask(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
-				trims, err := planTrims(ctx, client, choice, to)
-				if err != nil {
-					return err
-				}
-				var gone int64
-				for _, t := range trims {
-					gone += t.Gone
-				}
-				execute, err := c.env.Propose(term.Proposal{
-					Form: *form, Execute: execute, Show: showTrims(trims),
-					Question: fmt.Sprintf("delete up to %d %s?", gone, term.Plural(int(gone), "record")),
-				})
-				if err == nil && execute {
-					err = trim(ctx, kadm.NewClient(client), trims)
-				}
-				if err != nil {
-					return err
-				}
-				return c.env.Concluded(*form, execute, trims, term.Lines("deleted up to %d %s\n", gone, term.Plural(int(gone), "record")))
+			ctx := cmd.Context()
+			var trims []trimJSON
+			err = c.at.Ask(ctx, func(ctx context.Context, client *kgo.Client) error {
+				trims, err = planTrims(ctx, client, choice, to)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			var gone int64
+			for _, t := range trims {
+				gone += t.Gone
+			}
+			return c.env.Propose(ctx, term.Proposal{
+				Form: *form, Execute: execute, Changes: trims, Show: showTrims(trims),
+				Question: fmt.Sprintf("delete up to %d %s?", gone, term.Plural(int(gone), "record")),
+				Do: func() error {
+					return c.at.Admin(ctx, func(ctx context.Context, a *kadm.Client) error { return trim(ctx, a, trims) })
+				},
+				Done: term.Lines("deleted up to %d %s\n", gone, term.Plural(int(gone), "record")),
 			})
 		},
 	}

@@ -31,22 +31,18 @@ func (c *commands) delete() *cobra.Command {
 		RunE: func(cmd *cobra.Command, names []string) error {
 			slices.Sort(names)
 			names = slices.Compact(names)
-			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
-				going, err := c.whatGoes(ctx, a, "delete", names, nil)
-				if err != nil {
-					return err
-				}
-				execute, err := c.env.Propose(term.Proposal{
-					Form: *form, Execute: execute, Show: showGone(names, going),
-					Question: fmt.Sprintf("delete %d %s?", len(names), term.Plural(len(names), "group")),
-				})
-				if err == nil && execute {
-					err = deleteGroups(ctx, a, names)
-				}
-				if err != nil {
-					return err
-				}
-				return c.env.Concluded(*form, execute, going, term.Lines("deleted %d %s\n", len(names), term.Plural(len(names), "group")))
+			ctx := cmd.Context()
+			going, err := c.whatGoes(ctx, "delete", names, nil)
+			if err != nil {
+				return err
+			}
+			return c.env.Propose(ctx, term.Proposal{
+				Form: *form, Execute: execute, Changes: going, Show: showGone(names, going),
+				Question: fmt.Sprintf("delete %d %s?", len(names), term.Plural(len(names), "group")),
+				Do: func() error {
+					return c.at.Admin(ctx, func(ctx context.Context, a *kadm.Client) error { return deleteGroups(ctx, a, names) })
+				},
+				Done: term.Lines("deleted %d %s\n", len(names), term.Plural(len(names), "group")),
 			})
 		},
 	}
@@ -71,26 +67,21 @@ func (c *commands) deleteOffsets() *cobra.Command {
 			if len(choice) == 0 {
 				return term.Usage("group delete-offsets: --topic TOPIC is missing")
 			}
-			name := args[0]
-			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
-				going, err := c.whatGoes(ctx, a, "", []string{name}, choice)
-				if err != nil {
-					return err
-				}
-				if len(going) == 0 {
-					return fmt.Errorf("group %s has no offsets there (headrace group describe %s shows those it has)", name, name)
-				}
-				execute, err := c.env.Propose(term.Proposal{
-					Form: *form, Execute: execute, Show: showGone(nil, going),
-					Question: fmt.Sprintf("delete %d %s of group %s?", len(going), term.Plural(len(going), "offset"), name),
-				})
-				if err == nil && execute {
-					err = forget(ctx, a, name, going)
-				}
-				if err != nil {
-					return err
-				}
-				return c.env.Concluded(*form, execute, going, term.Lines("deleted %d %s of group %s\n", len(going), term.Plural(len(going), "offset"), name))
+			ctx, name := cmd.Context(), args[0]
+			going, err := c.whatGoes(ctx, "", []string{name}, choice)
+			if err != nil {
+				return err
+			}
+			if len(going) == 0 {
+				return fmt.Errorf("group %s has no offsets there (headrace group describe %s shows those it has)", name, name)
+			}
+			return c.env.Propose(ctx, term.Proposal{
+				Form: *form, Execute: execute, Changes: going, Show: showGone(nil, going),
+				Question: fmt.Sprintf("delete %d %s of group %s?", len(going), term.Plural(len(going), "offset"), name),
+				Do: func() error {
+					return c.at.Admin(ctx, func(ctx context.Context, a *kadm.Client) error { return forget(ctx, a, name, going) })
+				},
+				Done: term.Lines("deleted %d %s of group %s\n", len(going), term.Plural(len(going), "offset"), name),
 			})
 		},
 	}
@@ -102,29 +93,32 @@ func (c *commands) deleteOffsets() *cobra.Command {
 }
 
 // whatGoes lists the offsets that go. Where verb says what happens to the groups themselves, they must be without members.
-func (c *commands) whatGoes(ctx context.Context, a *kadm.Client, verb string, names []string, choice offsets.Choices) ([]gone, error) {
+func (c *commands) whatGoes(ctx context.Context, verb string, names []string, choice offsets.Choices) ([]gone, error) {
 	all := []gone{}
-	for _, name := range names {
-		g, there, err := find(ctx, a, name)
-		switch {
-		case err != nil:
-			return nil, err
-		case !there && verb == "":
-			return nil, missing("delete the offsets of", name)
-		case !there:
-			return nil, missing(verb, name)
-		case verb != "" && len(g.Members) > 0:
-			return nil, live(verb, g)
+	err := c.at.Admin(ctx, func(ctx context.Context, a *kadm.Client) error {
+		for _, name := range names {
+			g, there, err := find(ctx, a, name)
+			switch {
+			case err != nil:
+				return err
+			case !there && verb == "":
+				return missing("delete the offsets of", name)
+			case !there:
+				return missing(verb, name)
+			case verb != "" && len(g.Members) > 0:
+				return live(verb, g)
+			}
+			list, err := committed(ctx, a, name, choice)
+			if err != nil {
+				return err
+			}
+			for _, o := range list {
+				all = append(all, gone{name, o})
+			}
 		}
-		list, err := committed(ctx, a, name, choice)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range list {
-			all = append(all, gone{name, o})
-		}
-	}
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 func showGone(names []string, going []gone) func(io.Writer) error {

@@ -49,7 +49,7 @@ func (c *commands) resetOffsets() *cobra.Command {
 			if err := o.check(cmd); err != nil {
 				return err
 			}
-			return c.at.Ask(cmd.Context(), func(ctx context.Context, client *kgo.Client) error { return c.reset(ctx, client, args[0], o) })
+			return c.reset(cmd.Context(), args[0], o)
 		},
 	}
 	f := cmd.Flags()
@@ -84,35 +84,35 @@ func (o *resetOptions) check(cmd *cobra.Command) error {
 	return nil
 }
 
-func (c *commands) reset(ctx context.Context, client *kgo.Client, name string, o *resetOptions) error {
-	a := kadm.NewClient(client)
-	g, there, err := find(ctx, a, name)
-	switch {
-	case err != nil:
+func (c *commands) reset(ctx context.Context, name string, o *resetOptions) error {
+	var moves []move
+	err := c.at.Ask(ctx, func(ctx context.Context, client *kgo.Client) error {
+		g, there, err := find(ctx, kadm.NewClient(client), name)
+		switch {
+		case err != nil:
+			return err
+		case len(g.Members) > 0 || there && g.State != "Empty":
+			return live("move the offsets of", g)
+		case !there && len(o.choice) == 0:
+			return missing("move the offsets of", name)
+		}
+		moves, err = planMoves(ctx, client, name, o)
 		return err
-	case len(g.Members) > 0 || there && g.State != "Empty":
-		return live("move the offsets of", g)
-	case !there && len(o.choice) == 0:
-		return missing("move the offsets of", name)
-	}
-	moves, err := planMoves(ctx, client, name, o)
+	})
 	if err != nil {
 		return err
 	}
 	if len(moves) == 0 {
 		return fmt.Errorf("group %s has no offsets to move: name topics with --topic", name)
 	}
-	execute, err := c.env.Propose(term.Proposal{
-		Form: *o.form, Execute: o.execute, Show: showMoves(moves),
+	return c.env.Propose(ctx, term.Proposal{
+		Form: *o.form, Execute: o.execute, Changes: moves, Show: showMoves(moves),
 		Question: fmt.Sprintf("move %d %s of group %s?", len(moves), term.Plural(len(moves), "offset"), name),
+		Do: func() error {
+			return c.at.Admin(ctx, func(ctx context.Context, a *kadm.Client) error { return commit(ctx, a, name, moves) })
+		},
+		Done: term.Lines("moved %d %s of group %s\n", len(moves), term.Plural(len(moves), "offset"), name),
 	})
-	if err == nil && execute {
-		err = commit(ctx, a, name, moves)
-	}
-	if err != nil {
-		return err
-	}
-	return c.env.Concluded(*o.form, execute, moves, term.Lines("moved %d %s of group %s\n", len(moves), term.Plural(len(moves), "offset"), name))
 }
 
 // planMoves finds the new offsets. None is before the first record that a partition holds or behind its end.

@@ -2,20 +2,21 @@ package term
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"strings"
 )
 
 // Confirm asks a question on a terminal and tells whether the answer was yes. Without a terminal there is nobody to ask, and
-// asked is false.
-func (e Env) Confirm(question string) (yes, asked bool) {
+// asked is false. Ctrl-C is no.
+func (e Env) Confirm(ctx context.Context, question string) (yes, asked bool) {
 	in, ok := e.Stdin.(*os.File)
 	if !ok || !isTerminal(in) {
 		return false, false
 	}
 	fmt.Fprint(e.Stderr, question+" [y/N] ")
-	line, _ := bufio.NewReader(in).ReadString('\n')
+	line, _ := bufio.NewReader(e.Input(ctx)).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return answer == "y" || answer == "yes", true
 }

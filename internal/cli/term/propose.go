@@ -1,6 +1,7 @@
 package term
 
 import (
+	"context"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -11,7 +12,10 @@ type Proposal struct {
 	Form     Form
 	Execute  bool                  // make it without a question
 	Question string                // for a terminal
+	Changes  any                   // the change in JSON and YAML
 	Show     func(io.Writer) error // the change as people read it
+	Do       func() error          // makes it; the time that somebody thinks about the question has passed by then
+	Done     func(io.Writer) error // what was done, in words
 }
 
 // ExecuteFlag adds --execute to a command that proposes.
@@ -19,9 +23,30 @@ func ExecuteFlag(cmd *cobra.Command, execute *bool) {
 	cmd.Flags().BoolVar(execute, "execute", false, "do what is shown; on a terminal, a question is asked without it")
 }
 
-// Propose shows a change and tells whether to make it: with --execute, or when somebody at a terminal says yes. In JSON and YAML
-// nothing is shown yet, because the answer is one value; the caller prints it when it knows what was done.
-func (e Env) Propose(p Proposal) (bool, error) {
+// Propose shows a change, makes it with --execute or when somebody at a terminal says yes, and tells what was done: in words, and
+// in JSON and YAML the whole change with whether it was made.
+func (e Env) Propose(ctx context.Context, p Proposal) error {
+	execute, err := e.agreed(ctx, p)
+	if err == nil && execute {
+		err = p.Do()
+	}
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Executed bool `json:"executed"`
+		Changes  any  `json:"changes"`
+	}{execute, p.Changes}
+	return e.Print(p.Form, answer, func(w io.Writer) error {
+		if !execute {
+			return nil
+		}
+		return p.Done(w)
+	})
+}
+
+// agreed shows a change and tells whether to make it. In JSON and YAML nothing is shown yet, because the answer is one value.
+func (e Env) agreed(ctx context.Context, p Proposal) (bool, error) {
 	if p.Form == FormTable {
 		if err := p.Show(e.Stdout); err != nil {
 			return false, err
@@ -31,24 +56,14 @@ func (e Env) Propose(p Proposal) (bool, error) {
 		return true, nil
 	}
 	if p.Form == FormTable {
-		if yes, asked := e.Confirm(p.Question); asked && yes {
+		yes, asked := e.Confirm(ctx, p.Question)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if asked && yes {
 			return true, nil
 		}
 	}
 	e.Warn("nothing is changed: add --execute to do this")
 	return false, nil
-}
-
-// Concluded prints a change that Propose showed: in words what was done, and otherwise the whole of it with whether it was done.
-func (e Env) Concluded(form Form, executed bool, changes any, done func(io.Writer) error) error {
-	answer := struct {
-		Executed bool `json:"executed"`
-		Changes  any  `json:"changes"`
-	}{executed, changes}
-	return e.Print(form, answer, func(w io.Writer) error {
-		if !executed {
-			return nil
-		}
-		return done(w)
-	})
 }
