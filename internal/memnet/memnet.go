@@ -54,7 +54,9 @@ func (n *Network) Listen(_ context.Context, network, address string) (net.Listen
 // free finds a port of at's host that nobody listens on.
 func (n *Network) free(at *net.TCPAddr) int {
 	for {
-		n.last++
+		if n.last++; n.last > 65535 {
+			n.last = firstPort
+		}
 		if _, taken := n.listeners[(&net.TCPAddr{IP: at.IP, Port: n.last}).String()]; !taken {
 			return n.last
 		}

@@ -112,3 +112,17 @@ func TestAClosedConnectionFailsAsASocketDoes(t *testing.T) {
 		t.Errorf("reading what this end closed: %v", err)
 	}
 }
+
+func TestPortsBeginAnewWhereTheyEnd(t *testing.T) {
+	n := New()
+	for range 60_000 {
+		l, err := n.Listen(t.Context(), "tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if port := l.Addr().(*net.TCPAddr).Port; port < firstPort || port > 65535 {
+			t.Fatalf("port %d", port)
+		}
+		l.Close()
+	}
+}
