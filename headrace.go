@@ -121,7 +121,7 @@ func (c Config) static() (conf.Static, error) {
 	maps.Copy(keys, c.Properties)
 	for key, field := range map[string]string{"listeners": "Listen", "log.dirs": "Dir", "log.dir": "Dir"} {
 		if _, given := c.Properties[key]; given {
-			return conf.Static{}, fmt.Errorf("Properties: %s is told by the field %s", key, field)
+			return conf.Static{}, fmt.Errorf("%s is none of Properties: the field %s tells it", key, field)
 		}
 	}
 	keys["listeners"], keys["log.dirs"] = "PLAINTEXT://"+listen, dir
