@@ -146,7 +146,11 @@ func (r *Round) controlKey() (key []byte, err error) {
 // one of them is ErrCorrupt.
 func (r *Round) walk(v segment.View, from kafka.Offset, fn func(h batch.Header) error) error {
 	unpaid := 0
+	before := place{next: v.Base, epoch: kafka.NoLeaderEpoch}
 	err := v.WalkThrough(r.buf, from, func(h batch.Header, whole func() ([]byte, error)) error {
+		if err := before.allows(h, v); err != nil {
+			return err
+		}
 		one, err := whole()
 		if err != nil {
 			return err
@@ -167,6 +171,24 @@ func (r *Round) walk(v segment.View, from kafka.Offset, fn func(h batch.Header) 
 		err = r.res.Throttle(unpaid)
 	}
 	return corrupt(v, err)
+}
+
+// place is where a batch ends, in offsets and in epochs. No checksum covers those of the next one.
+type place struct {
+	next  kafka.Offset
+	epoch kafka.LeaderEpoch
+}
+
+// allows tells whether h can follow in v, and is then where that ends.
+func (p *place) allows(h batch.Header, v segment.View) error {
+	switch {
+	case h.BaseOffset < p.next || h.LastOffset() >= v.Next:
+		return fmt.Errorf("batch of the offsets %d to %d, not within %d and %d: %w", h.BaseOffset, h.LastOffset(), p.next, v.Next-1, kerr.CorruptMessage)
+	case h.LeaderEpoch >= 0 && h.LeaderEpoch < p.epoch:
+		return fmt.Errorf("batch at offset %d is of epoch %d, after %d: %w", h.BaseOffset, h.LeaderEpoch, p.epoch, kerr.CorruptMessage)
+	}
+	p.next, p.epoch = h.NextOffset(), max(p.epoch, h.LeaderEpoch)
+	return nil
 }
 
 // corrupt marks an error that says what the log holds, and not how a file was read.

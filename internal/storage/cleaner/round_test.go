@@ -1,7 +1,6 @@
 package cleaner
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -401,7 +400,7 @@ func TestADamagedBatchIsNeverCopied(t *testing.T) {
 		_, err = f.WriteAt([]byte{b[0] ^ 0x10}, i)
 		w.must(err)
 		if _, err = w.try(); err == nil {
-			if got := w.String(); len(got) < len(right) || !bytes.Contains([]byte(got), []byte("b=2")) {
+			if got := w.String(); got != right {
 				t.Errorf("byte %d changed: %s, want %s", i, got, right)
 			}
 			continue
@@ -411,7 +410,8 @@ func TestADamagedBatchIsNeverCopied(t *testing.T) {
 			t.Errorf("byte %d changed: %v", i, err)
 		}
 	}
-	if int64(found) < size*2/3 {
+	// No checksum covers the epoch of a batch, and after the last one none tells that it is too high.
+	if int64(found) < size-4 {
 		t.Errorf("%d of %d changes were found", found, size)
 	}
 }
