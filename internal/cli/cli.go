@@ -89,11 +89,24 @@ func (c *command) root() *cobra.Command {
 	)
 	root.AddCommand(append(kafkatools.New(c.env), kcat.New(c.env))...)
 	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
 	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" {
+		switch cmd.Name() {
+		case "completion":
 			cmd.Args, cmd.RunE = term.UnknownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		case "help":
+			cmd.Args = helpOfWhat
 		}
 		term.ComplainInUsage(cmd)
 	}
 	return root
+}
+
+// helpOfWhat refuses to help with a command that there is not.
+func helpOfWhat(cmd *cobra.Command, names []string) error {
+	found, rest, err := cmd.Root().Find(names)
+	if err != nil {
+		return err // says so itself
+	}
+	return term.UnknownCommand(found, rest)
 }

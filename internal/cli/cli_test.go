@@ -287,6 +287,17 @@ func TestVersionAndHelpNeedNoCluster(t *testing.T) {
 	}
 }
 
+func TestHelpIsRefusedWithWhatIsNoCommand(t *testing.T) {
+	w := &world{t: t}
+	w.refused(term.ExitUsage, "", "help nothing", `unknown command "nothing" for headrace`)
+	w.refused(term.ExitUsage, "", "help topic crate", `unknown command "crate" for headrace topic: did you mean "create"?`)
+	for line, want := range map[string]string{"help": "Exit codes", "help topic create": "--partitions"} {
+		if r := w.run("", line); r.code != term.ExitOK || !strings.Contains(r.out, want) {
+			t.Errorf("%s: %+v", line, r)
+		}
+	}
+}
+
 func TestManPagesAreWrittenOfEveryCommand(t *testing.T) {
 	w := &world{t: t, at: "127.0.0.1:1"}
 	dir := filepath.Join(t.TempDir(), "man1")
@@ -300,5 +311,24 @@ func TestManPagesAreWrittenOfEveryCommand(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(dir, "headrace-group-reset-offsets.1"))
 	if err != nil || !strings.Contains(string(page), "shift-by") || !strings.Contains(string(page), ".SH EXAMPLE") {
 		t.Errorf("%v\n%s", err, page)
+	}
+}
+
+func TestManPagesSayWhatTheHelpSays(t *testing.T) {
+	dir := t.TempDir()
+	if r := (&world{t: t}).run("", "man "+dir); r.code != term.ExitOK {
+		t.Fatalf("%+v", r)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "headrace-consume.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"{unpack[<iq]}", "\n  %T %K %V lengths", `\\xNN`} {
+		if !strings.Contains(strings.NewReplacer(`\&`, "", `\-`, "-").Replace(string(page)), want) {
+			t.Errorf("%q is missing:\n%s", want, page)
+		}
+	}
+	if strings.Contains(string(page), "0001") || strings.Contains(string(page), "cobra") {
+		t.Errorf("the page tells of how it was made:\n%s", page)
 	}
 }

@@ -3,6 +3,9 @@ package cli
 import (
 	"fmt"
 	"os"
+	"regexp"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,8 +25,10 @@ func (c *command) man() *cobra.Command {
 				return fmt.Errorf("write man pages: %w", err)
 			}
 			root := cmd.Root()
-			// The date is fixed, so that the same commands give the same pages.
-			header := &doc.GenManHeader{Section: "1", Source: "headrace", Manual: "Headrace", Date: &time.Time{}}
+			root.DisableAutoGenTag = true
+			literal(root)
+			date := built()
+			header := &doc.GenManHeader{Section: "1", Source: "headrace", Manual: "Headrace", Date: &date}
 			if err := doc.GenManTree(root, header, args[0]); err != nil {
 				return fmt.Errorf("write man pages: %w", err)
 			}
@@ -44,4 +49,43 @@ func pages(cmd *cobra.Command) int {
 		}
 	}
 	return n
+}
+
+// built is when the commit was made, so that the same program writes the same pages; a fixed time where nobody knows.
+func built() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if at, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+				return at
+			}
+		}
+	}
+	return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// literal marks up the descriptions of a command and those below it, which the writer of pages takes for Markdown.
+func literal(cmd *cobra.Command) {
+	cmd.Short, cmd.Long = markdown(cmd.Short), markdown(cmd.Long)
+	for _, sub := range cmd.Commands() {
+		literal(sub)
+	}
+}
+
+// markdown is text in Markdown that reads as it is: paragraphs, and lines that are kept as they are where they are indented.
+func markdown(text string) string {
+	escape := regexp.MustCompile("[\\\\`*_<>\\[\\]]")
+	var b strings.Builder
+	kept := false
+	for line := range strings.Lines(text) {
+		indented := strings.HasPrefix(line, "  ")
+		if indented != kept {
+			b.WriteByte('\n')
+		}
+		if kept = indented; indented {
+			b.WriteString("    " + line)
+			continue
+		}
+		b.WriteString(escape.ReplaceAllString(line, `\$0`))
+	}
+	return strings.TrimPrefix(b.String(), "\n")
 }
