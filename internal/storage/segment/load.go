@@ -284,7 +284,7 @@ func (s *Segment) scanBatches(c scan, w *walker) (pos int64, next kafka.Offset, 
 		}
 		s.account(h, pos, c.interval) // the first batch's own entry, if kept, is not made again: nothing precedes it
 		if s.offsets.count-s.offsets.written >= tailEntries {
-			if err := s.writeIndexes(); err != nil {
+			if err := roomless(s.writeIndexes()); err != nil {
 				return pos, next, nil, err
 			}
 		}
@@ -337,7 +337,11 @@ func truncateIfLonger(fsys vfs.FS, path string, size int64) error {
 	if info != nil && info.Size() <= size {
 		return nil
 	}
-	f, err := fsys.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	flag := os.O_RDWR
+	if info == nil {
+		flag |= os.O_CREATE
+	}
+	f, err := fsys.OpenFile(path, flag, 0o644)
 	if err != nil {
 		return err
 	}

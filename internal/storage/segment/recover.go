@@ -180,7 +180,7 @@ func (s *Segment) TruncateTo(o kafka.Offset, interval int) (kafka.Offset, error)
 	if err != nil || pos == s.size {
 		return s.next, err
 	}
-	if err := s.writeIndexes(); err != nil {
+	if err := roomless(s.writeIndexes()); err != nil { // what is not there is made again
 		return 0, err
 	}
 	c, err := s.trusted(o)
