@@ -49,6 +49,15 @@ func (d *dir) delete(tp kafka.TopicPartition, log *commitlog.Log) error {
 	return err
 }
 
+// setAside is delete for a folder that may still be wanted.
+func (d *dir) setAside(tp kafka.TopicPartition) error {
+	err := d.SetAside(tp)
+	if offline := d.offline(); offline != nil {
+		d.fail(offline)
+	}
+	return err
+}
+
 // full says once that there is no room: that writes are refused until there is. Nothing else changes.
 func (d *dir) full(err error) {
 	if d.short.Swap(true) {

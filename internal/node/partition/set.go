@@ -237,8 +237,8 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 	if f, there := s.found[tp]; there {
 		delete(s.found, tp)
 		if f.id != id && !f.id.IsZero() {
-			// The folder is that of an earlier topic, deleted while this node was down.
-			s.clearLocked(tp, func() error { return f.dir.delete(tp, nil) })
+			// The folder is that of an earlier topic: of one whose deletion was cut short, or whose metadata was lost.
+			s.clearLocked(tp, func() error { return f.dir.setAside(tp) })
 		}
 	}
 	if gone, ok := s.clearing[tp]; ok {

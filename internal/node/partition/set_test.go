@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -361,10 +362,17 @@ func TestFolderOfAnEarlierTopicIsNotMistakenForTheNew(t *testing.T) {
 	h.topic("t", 1)
 	mustWrite(t, h.part("t", 0), "of the first life")
 	h.Abandon()
-	again := newHost(t, fs.Clone(), nil)
+	left := fs.Clone()
+	again := newHost(t, left, nil)
 	defer again.Abandon()
 	again.apply(&metadata.TopicRecord{Name: "t", ID: topicID("t2")}, partitionRecord("t2", 0))
 	wantValues(t, again.part("t", 0))
+	// It is the metadata that may have been lost: the records are still there for who wants them.
+	id := topicID("t")
+	name := fmt.Sprintf("/data/t-0.%x-stray", id[:])
+	if b, err := vfs.ReadFile(left, name+"/00000000000000000000.log", 1<<20); err != nil || !bytes.Contains(b, []byte("of the first life")) {
+		t.Errorf("%d bytes are set aside: %v", len(b), err)
+	}
 }
 
 func TestStraysAreListedAndLeftAlone(t *testing.T) {

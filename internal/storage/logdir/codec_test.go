@@ -175,11 +175,11 @@ func TestNewIDCanBeAnArgument(t *testing.T) {
 func TestDeletedFolderNames(t *testing.T) {
 	topic := id(t, "bBDowzzaTwq5IGaDksh_Aw")
 	tp := kafka.TopicPartition{Topic: "orders", Partition: 3}
-	if got := deletedName(tp, topic); got != "orders-3.6c10e8c33cda4f0ab920668392c87f03-delete" {
+	if got := nameAside(tp, topic, deleteSuffix); got != "orders-3.6c10e8c33cda4f0ab920668392c87f03-delete" {
 		t.Errorf("got %s", got)
 	}
 	tp.Topic = strings.Repeat("t", kafka.MaxTopicNameLen)
-	if got := deletedName(tp, topic); len(got) != maxName || !hasUniqueSuffix(got, deleteSuffix) {
+	if got := nameAside(tp, topic, deleteSuffix); len(got) != maxName || !hasUniqueSuffix(got, deleteSuffix) {
 		t.Errorf("got %d bytes: %s", len(got), got)
 	}
 	for _, name := range []string{"x-delete", "a.b-delete", "a-0-delete", "a-0.-delete", ".x-delete"} {

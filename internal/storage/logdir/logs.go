@@ -129,19 +129,50 @@ func (d *Dir) Delete(tp kafka.TopicPartition, l *commitlog.Log) error {
 	} else {
 		id, _ = readTopicID(d.fs, folder) // a broken file must not keep a partition from being deleted
 	}
+	d.forgetFolder(tp)
+	if err := d.remove(folder, filepath.Join(d.path, nameAside(tp, id, deleteSuffix))); err != nil {
+		return d.refusedOrFailed(fmt.Errorf("delete %v: %w", tp, err))
+	}
+	return nil
+}
+
+func (d *Dir) forgetFolder(tp kafka.TopicPartition) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	delete(d.mu.open, tp)
 	delete(d.mu.untouched, tp)
 	d.forget(tp)
-	d.mu.Unlock()
-	if err := d.remove(folder, filepath.Join(d.path, deletedName(tp, id))); err != nil {
-		err = fmt.Errorf("delete %v: %w", tp, err)
-		if vfs.Refused(err) {
-			return fmt.Errorf("%w: %w", commitlog.ErrNoRoom, err)
-		}
-		d.Fail(err)
-		return d.Offline()
+}
+
+func (d *Dir) refusedOrFailed(err error) error {
+	if vfs.Refused(err) {
+		return fmt.Errorf("%w: %w", commitlog.ErrNoRoom, err)
 	}
+	d.Fail(err)
+	return d.Offline()
+}
+
+// SetAside renames, durably, the folder of a partition that is in the way of another of its name. Nothing of it is deleted:
+// that the metadata does not know its topic may be the metadata's loss. No log of it may be open. After ErrNoRoom it may be
+// called again.
+func (d *Dir) SetAside(tp kafka.TopicPartition) error {
+	if err := d.Offline(); err != nil {
+		return fmt.Errorf("set %v aside: %w", tp, err)
+	}
+	folder := filepath.Join(d.path, tp.String())
+	id, _ := readTopicID(d.fs, folder) // what cannot be read is kept under an id of zeros
+	d.forgetFolder(tp)
+	aside := filepath.Join(d.path, nameAside(tp, id, straySuffix))
+	err := d.fs.Rename(folder, aside)
+	if err == nil {
+		err = d.fs.SyncDir(d.path)
+	} else if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("set %v aside: %s is there already, move it away: %w", tp, aside, err)
+	}
+	if err != nil {
+		return d.refusedOrFailed(fmt.Errorf("set %v aside: %w", tp, err))
+	}
+	d.log.Warn("a folder of an earlier topic of the same name is set aside: remove it when its records are not needed", "folder", aside)
 	return nil
 }
 

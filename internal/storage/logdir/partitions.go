@@ -76,10 +76,10 @@ func hasUniqueSuffix(name, suffix string) bool {
 	return ok && dot > 0 && dot < len(rest)-1 && strings.IndexByte(rest[:dot], '-') > 0
 }
 
-// deletedName is the name that a partition's folder gets when it is deleted. The topic id makes it unique, where Kafka
-// draws a random one.
-func deletedName(tp kafka.TopicPartition, id kafka.TopicID) string {
-	end := "-" + strconv.Itoa(int(tp.Partition)) + "." + hex.EncodeToString(id[:]) + deleteSuffix
+// nameAside is the name that a partition's folder gets when it is deleted, or set aside. The topic id makes it unique, where
+// Kafka draws a random one.
+func nameAside(tp kafka.TopicPartition, id kafka.TopicID, suffix string) string {
+	end := "-" + strconv.Itoa(int(tp.Partition)) + "." + hex.EncodeToString(id[:]) + suffix
 	return tp.Topic[:min(len(tp.Topic), maxName-len(end))] + end
 }
 
