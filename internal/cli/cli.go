@@ -71,7 +71,7 @@ func (c *command) root() *cobra.Command {
 		Use:   "headrace",
 		Short: "An event streaming platform for every Kafka client, in one binary",
 		Long: "Headrace is an event streaming platform in one binary that speaks the protocol of Apache Kafka.\n\n" +
-			"Exit codes: 0 done, 1 refused or failed, 2 wrong arguments, 3 no node answers, 130 interrupted.",
+			"Exit codes: 0 done, 1 refused or failed, 2 wrong arguments, 3 no node answers, 130 interrupted, 141 nobody reads the output.",
 		Args:          term.UnknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, SilenceUsage: true,

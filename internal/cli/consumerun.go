@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -44,7 +43,7 @@ func (c *command) runConsume(ctx context.Context, o *consumeOptions) error {
 		return err
 	}
 	err = r.all(ctx)
-	if errors.Is(err, syscall.EPIPE) {
+	if term.Unread(err) {
 		err = nil // the reader of our output has what it wanted
 	}
 	err = errors.Join(err, r.leave(ctx))

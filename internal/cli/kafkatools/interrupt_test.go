@@ -53,3 +53,27 @@ func TestAnInputThatCannotBeReadFailsAProducer(t *testing.T) {
 		t.Error(code, errs.String())
 	}
 }
+
+// full takes so many bytes.
+type full int
+
+func (f *full) Write(b []byte) (int, error) {
+	if *f -= full(len(b)); *f < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(b), nil
+}
+
+func TestAConsumerEndsWellWhenNobodyReadsItsOutput(t *testing.T) {
+	c := newCluster(t)
+	if code, _, errs := run(t, c, strings.Repeat(strings.Repeat("x", 1000)+"\n", 100), "kafka-console-producer", "--topic", "orders", "--timeout", "1"); code != 0 {
+		t.Fatal(errs)
+	}
+	var errs strings.Builder
+	room := full(20_000)
+	e := term.Env{Stdin: strings.NewReader(""), Stdout: &room, Stderr: &errs, Getenv: func(string) string { return "" }}
+	code := Run(t.Context(), "kafka-console-consumer", []string{"--bootstrap-server", c.ListenAddrs()[0], "--topic", "orders", "--from-beginning"}, e)
+	if code != 0 || !strings.HasPrefix(errs.String(), "Unable to write to standard out, closing consumer.\nProcessed a total of ") {
+		t.Error(code, errs.String())
+	}
+}

@@ -68,13 +68,15 @@ func (r *reading) readAll() error {
 		if err != nil {
 			return nil
 		}
-		for it := fetches.RecordIter(); !it.Done() && r.count < limit; {
-			if err := r.print(it.Next()); err != nil {
-				return err
-			}
+		for it := fetches.RecordIter(); !it.Done() && r.count < limit && err == nil; {
+			err = r.print(it.Next())
 		}
 		// Without a reader at the other end there is no point in going on.
-		if r.out.Flush() != nil {
+		flushed := r.out.Flush()
+		if err != nil && flushed == nil {
+			return err
+		}
+		if flushed != nil {
 			r.complain("Unable to write to standard out, closing consumer.")
 			return nil
 		}

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strings"
+	"syscall"
 )
 
 // Exit codes, part of the interface to scripts.
@@ -19,6 +21,7 @@ const (
 	ExitUsage       = 2   // wrong arguments
 	ExitUnreachable = 3   // no node answers at the address
 	ExitInterrupted = 130 // Ctrl-C before the work was done
+	ExitUnread      = 141 // nobody reads the output any more, as in headrace topic list | head -1
 )
 
 // Env is what a command has of the world.
@@ -52,6 +55,12 @@ func (e *UsageError) ExitCode() int { return ExitUsage }
 // Usage complains about the command line.
 func Usage(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
+// Unread tells whether err is that the reader of standard output has gone, and not the other end of a connection.
+func Unread(err error) bool {
+	var file *fs.PathError
+	return errors.As(err, &file) && file.Op == "write" && errors.Is(file, syscall.EPIPE)
+}
+
 // ExitCode is the code that a process ends with after err: that of the first error in its chain that has one (a method
 // ExitCode() int), or the one of ctx being interrupted.
 func ExitCode(ctx context.Context, err error) int {
@@ -65,6 +74,8 @@ func ExitCode(ctx context.Context, err error) int {
 		return ExitInterrupted
 	case errors.As(err, &own):
 		return own.ExitCode()
+	case Unread(err):
+		return ExitUnread
 	}
 	return ExitFailed
 }
@@ -75,6 +86,7 @@ func (e Env) Conclude(ctx context.Context, err error) int {
 	switch {
 	case code == ExitInterrupted:
 		e.Warn("interrupted")
+	case code == ExitUnread: // like a program that the signal ends
 	case err != nil && code != ExitOK && err.Error() != "": // one without words has been told
 		e.Warn("%s", OneLine(err))
 	}
