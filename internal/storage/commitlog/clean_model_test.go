@@ -142,8 +142,20 @@ func (m *compacted) op() {
 	case x < 88: // clocks jump, back too
 		m.now = m.now.Add(time.Duration(m.r.IntN(90)-20) * time.Minute)
 	default:
+		if m.r.IntN(2) == 0 { // an open transaction keeps all that follows it from being cleaned
+			m.step = "append"
+			m.endTxns()
+		}
 		m.step = "clean"
 		m.clean()
+	}
+}
+
+func (m *compacted) endTxns() {
+	for pid := range kafka.ProducerID(5) {
+		if s := m.sources[pid]; s != nil && s.inTxn {
+			m.mark(pid, s)
+		}
 	}
 }
 

@@ -29,11 +29,7 @@ func untidy(t *testing.T, fsys vfs.FS, seed uint64) *compacted {
 			must(t, m.l.roll(m.now, m.l.End()))
 		}
 	}
-	for pid := range kafka.ProducerID(5) {
-		if s := m.sources[pid]; s != nil && s.inTxn {
-			m.mark(pid, s)
-		}
-	}
+	m.endTxns()
 	mustFlush(t, m.l)
 	m.safe = m.l.End()
 	return m
