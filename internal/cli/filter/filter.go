@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -121,8 +122,10 @@ func parsed(value []byte) any {
 	d.UseNumber()
 	var v any
 	err := d.Decode(&v)
-	if err == nil && d.More() {
-		err = errors.New("more than one value")
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the value")
+		}
 	}
 	if err != nil {
 		return types.NewErr("the value is not JSON: %v", err)

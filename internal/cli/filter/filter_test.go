@@ -87,12 +87,14 @@ func TestARecordThatCannotBeJudgedIsCounted(t *testing.T) {
 			t.Errorf("%s: %d, %v", expression, n, first)
 		}
 	}
-	f, _ := Compile("json.a == 1")
-	if f.Match(&kgo.Record{Value: []byte("no json")}) {
-		t.Error("matches")
-	}
-	if _, first := f.Failures(); first == nil || !strings.Contains(first.Error(), "the value is not JSON") {
-		t.Errorf("%v", first)
+	for _, value := range []string{"no json", `{"a":1}}`, `{"a":1}]`, `{"a":1} 2`, ""} {
+		f, _ := Compile("json.a == 1")
+		if f.Match(&kgo.Record{Value: []byte(value)}) {
+			t.Errorf("%s matches", value)
+		}
+		if _, first := f.Failures(); first == nil || !strings.Contains(first.Error(), "the value is not JSON") {
+			t.Errorf("%s: %v", value, first)
+		}
 	}
 }
 
