@@ -67,13 +67,14 @@ type Server struct {
 // Serve answers on l, which is the Server's from here on: the node is alive, and not ready.
 func Serve(l net.Listener, c Config) *Server {
 	s := &Server{Config: c}
+	room := &limited{Listener: l, most: maxClients}
 	s.http = http.Server{
 		Handler: s.guard(s.routes()), ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: maxHeader,
+		MaxHeaderBytes: maxHeader, ConnState: room.changed,
 	}
 	s.done.Go(func() {
-		if err := s.http.Serve(&limited{Listener: l, most: maxClients}); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(room); !errors.Is(err, http.ErrServerClosed) {
 			c.Log.Error("admin listener ended", "address", l.Addr().String(), "err", err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -181,10 +182,16 @@ func TestHeadersAreBoundedInSizeAndConnectionsInNumber(t *testing.T) {
 		}
 		held = append(held, c)
 	}
+	w.want("/livez", 200, "ok") // although clients that say nothing hold every place
+	longest := held[0]
+	_ = longest.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := longest.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection that waited longest still has its place: %v", err)
+	}
 	last := held[len(held)-1]
-	_ = last.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := last.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a connection beyond the limit: %v", err)
+	fmt.Fprint(last, "GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n")
+	if line, err := bufio.NewReader(last).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+		t.Errorf("the newest connection: %q %v", line, err)
 	}
 	held[0].Close()
 	for _, c := range held {
@@ -244,5 +251,37 @@ func TestAPageOfAnotherSiteCannotMakeALocalListenerWork(t *testing.T) {
 		if code, body := w.ask("GET", "/debug/pprof/cmdline", "", "Sec-Fetch-Site", c.site, "Sec-Fetch-Dest", c.dest); code != c.code {
 			t.Errorf("%+v: %d %s", c, code, body)
 		}
+	}
+}
+
+func TestConnectionsThatAreAnsweredKeepTheirPlaces(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := &limited{Listener: l, most: 2}
+	defer room.Close()
+	admitted := func() *counted {
+		near, far := net.Pipe()
+		t.Cleanup(func() { near.Close() })
+		return room.admit(far)
+	}
+	first, second := admitted(), admitted()
+	room.changed(first, http.StateActive)
+	if third := admitted(); third == nil || !second.gone || first.gone {
+		t.Errorf("a third: %v; the one that waits is gone: %t, the one that is answered: %t", third, second.gone, first.gone)
+	} else {
+		room.changed(third, http.StateActive)
+	}
+	if fourth := admitted(); fourth != nil {
+		t.Error("a place beyond those that are being answered")
+	}
+	room.changed(first, http.StateIdle)
+	if fifth := admitted(); fifth == nil || !first.gone {
+		t.Error("the one that was answered keeps its place for ever")
+	}
+	second.Close()
+	if room.open != 2 {
+		t.Errorf("%d connections are counted", room.open)
 	}
 }
