@@ -64,7 +64,7 @@ func TestTenThousandAnnouncementsTakeLittle(t *testing.T) {
 	v := apart(t, withFiles+"=40000")
 	h := v.beside(haste)
 	limitFiles(40000)
-	want := 10_000
+	want := 10_000 / raceCost // the detector keeps some hundred KiB for each
 	for _, c := range []struct {
 		what  string
 		extra int
@@ -113,7 +113,11 @@ func TestAFloodOfConnectionsLeavesTheOthersAlone(t *testing.T) {
 	for range either(3, 20) {
 		open := v.crowd(t, 4*files, nil)
 		h.more(100)
+		// One that the node has yet to accept, or whose end is on its way, counts as kept for a while.
 		n := kept(open)
+		for begun := time.Now(); n > files/2 && time.Since(begun) < patience; n = kept(open) {
+			<-time.After(10 * time.Millisecond)
+		}
 		t.Logf("%d of %d connections kept, %d files open", n, len(open), v.files(t))
 		if n > files/2 {
 			t.Errorf("%d connections of a node with %d files were kept: nothing is left for logs", n, files)

@@ -85,6 +85,13 @@ func TestAnAnswerThatNobodyTakesCostsTheConnection(t *testing.T) {
 	})
 }
 
+// count is how many answers are owed to clients.
+func (u *unread) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.of)
+}
+
 // TestUnreadAnswersCannotTakeAllMemory has many clients that ask for large answers and read nothing. When there are too many
 // of those, the ones that have taken nothing for a moment go; a client that reads is served.
 func TestUnreadAnswersCannotTakeAllMemory(t *testing.T) {
@@ -97,8 +104,8 @@ func TestUnreadAnswersCannotTakeAllMemory(t *testing.T) {
 			w.send(c, request(keyHandle, 4, 1, "long"))
 			w.gate("long") <- text(long)
 			<-time.After(time.Second)
-			if u := &w.srv.unread; len(u.of) > 5 {
-				t.Fatalf("%d answers of 512 KiB are kept", len(u.of))
+			if n := w.srv.unread.count(); n > 5 {
+				t.Fatalf("%d answers of 512 KiB are kept", n)
 			}
 		}
 		c := w.l.dial()
