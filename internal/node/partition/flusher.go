@@ -16,8 +16,8 @@ import (
 const flushAtOnce = 8
 
 // flusher makes the appends of one log dir durable, in rounds. A round covers all that was appended before it began, by any
-// number of producers: while it runs, more gather for the next. That is group commit without a delay: a lone append is
-// flushed at once, and the more come, the more share a flush.
+// number of producers: while it runs, more gather for the next. That is group commit: a lone append is flushed at once, and the
+// more come, the more share a flush. Only of partitions that get little each, a round waits for a few: see company.
 type flusher struct {
 	dir    *dir
 	fs     vfs.FS
@@ -26,9 +26,12 @@ type flusher struct {
 
 	mu      sync.Mutex
 	dirty   []*Partition
+	due     time.Time // when the next round begins, if any is dirty
+	company company
 	taken   []*Partition // of the last round: its memory is used again
 	stalled []*Partition // for whose flush there was no room
 	retry   *time.Timer  // runs while stalled has any
+	delay   *time.Timer
 }
 
 // retryAfter is how long a flush that there was no room for waits for the next attempt.
@@ -36,6 +39,8 @@ const retryAfter = 250 * time.Millisecond
 
 func newFlusher(d *dir, fs vfs.FS, method FlushMethod) *flusher {
 	f := &flusher{dir: d, fs: fs, choice: choice{method: method}, wake: make(chan struct{}, 1), retry: time.NewTimer(retryAfter)}
+	f.delay = time.NewTimer(retryAfter)
+	f.delay.Stop()
 	f.retry.Stop()
 	return f
 }
@@ -46,12 +51,44 @@ func (f *flusher) add(p *Partition) {
 	if p.dirty.Swap(true) {
 		return
 	}
-	f.mu.Lock()
-	f.dirty = append(f.dirty, p)
-	f.mu.Unlock()
+	if !f.queue(p, time.Now()) {
+		return
+	}
 	select {
 	case f.wake <- struct{}{}:
 	default:
+	}
+}
+
+// queue tells whether the next round begins earlier for p.
+func (f *flusher) queue(p *Partition, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	due := now.Add(f.company.delay(now, p.taken))
+	f.dirty = append(f.dirty, p)
+	if len(f.dirty) > 1 && !due.Before(f.due) {
+		return false
+	}
+	f.due = due
+	return true
+}
+
+// wait returns when the next round is due, or stop is closed.
+func (f *flusher) wait(stop <-chan struct{}) {
+	for {
+		f.mu.Lock()
+		d := time.Until(f.due)
+		f.mu.Unlock()
+		if d <= 0 {
+			return
+		}
+		f.delay.Reset(d)
+		select {
+		case <-f.delay.C:
+		case <-f.wake:
+		case <-stop:
+			return
+		}
 	}
 }
 
@@ -61,7 +98,9 @@ func (f *flusher) take() []*Partition {
 	defer f.mu.Unlock()
 	clear(f.taken)
 	f.dirty, f.taken = f.taken[:0], f.dirty
+	now := time.Now()
 	for _, p := range f.taken {
+		p.taken = now
 		p.dirty.Store(false)
 	}
 	return f.taken
@@ -79,6 +118,7 @@ func (f *flusher) run(stop <-chan struct{}) {
 	for {
 		select {
 		case <-f.wake:
+			f.wait(stop)
 			f.begin(f.take())
 		case <-f.retry.C:
 			f.again()

@@ -32,6 +32,7 @@ type Partition struct {
 	settings            atomic.Pointer[settings]
 	highWatermark       atomic.Int64
 	dirty               atomic.Bool // queued with the flusher
+	taken               time.Time   // for the last flush; guarded by the flusher's lock
 	// stalled is why the last flush could not be made, for want of room; nil once one was.
 	stalled atomic.Pointer[error]
 	traffic traffic
