@@ -34,6 +34,7 @@ func (o *osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 		_ = f.Close()
 		return nil, err
 	}
+	readExactly(raw)
 	return &osFile{File: f, raw: raw}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Sync is the system's full file sync, F_FULLFSYNC on darwin.
@@ -13,6 +14,9 @@ func (f *osFile) Sync() error { return syncFailed(f.File.Sync()) }
 
 // WriteBack does nothing: it is a hint, and only Linux takes it.
 func (f *osFile) WriteBack(off, n int64) error { return nil }
+
+// readExactly does nothing: only Linux takes the hint for one file.
+func readExactly(syscall.RawConn) {}
 
 // syncFS syncs every file and folder below d one by one, as no call for a whole file system exists that waits.
 func syncFS(d *os.File) error {

@@ -2,7 +2,12 @@
 
 package transport
 
-import "net"
+import (
+	"net"
+	"os"
+)
 
 // fileSender returns nil: file parts are read and written.
 func fileSender(net.Conn) func(Piece) (int, error) { return nil }
+
+func readAhead(*os.File, int64, int) {}

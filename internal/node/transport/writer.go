@@ -27,6 +27,7 @@ const (
 	keepAt    = 128 << 10 // a larger buffer is not kept
 	copyBelow = 32 << 10  // file parts smaller than this are read: one call less than sendfile takes
 	sendChunk = 1 << 20
+	aheadStep = 256 << 10 // of a file is sent at once while at most twice as much is read ahead
 )
 
 func newWriter(nc net.Conn, s *Server, cut func()) *writer {
@@ -108,9 +109,14 @@ func (w *writer) send(p Piece) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
+	ahead, end := p.Off, p.Off+int64(p.Len)
 	for p.Len > 0 {
+		if to := min(p.Off+2*aheadStep, end); to-ahead >= aheadStep || to == end && to > ahead {
+			readAhead(p.OS, ahead, int(to-ahead))
+			ahead = to
+		}
 		part := p
-		part.Len = min(p.Len, sendChunk)
+		part.Len = min(p.Len, aheadStep)
 		w.nc.SetWriteDeadline(time.Now().Add(w.timeout))
 		n, err := w.sendf(part)
 		w.sent.Add(uint64(max(n, 0)))
