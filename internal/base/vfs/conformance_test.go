@@ -333,6 +333,7 @@ func readDirSorted(t *testing.T, f vfs.FS, dir string) {
 func syncCalls(t *testing.T, f vfs.FS, dir string) {
 	file := create(t, f, filepath.Join(dir, "a"), "abc")
 	must(t, file.WriteBack(0, 3))
+	file.ReadAhead(0, 1<<20) // beyond the end, too
 	must(t, file.Sync())
 	must(t, f.SyncDir(dir))
 	must(t, f.SyncFS(dir))

@@ -270,6 +270,8 @@ func (f *faultyFile) WriteBack(off, n int64) error {
 	return f.under.WriteBack(off, n)
 }
 
+func (f *faultyFile) ReadAhead(off, n int64) { f.under.ReadAhead(off, n) }
+
 func (f *faultyFile) Close() error {
 	err := f.fs.ask(Op{Kind: OpClose, Path: f.Name()})
 	if cerr := f.under.Close(); err == nil {

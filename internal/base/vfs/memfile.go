@@ -95,6 +95,8 @@ func (f *memFile) WriteBack(off, n int64) error {
 	return f.do("writeback", func() error { return nil })
 }
 
+func (f *memFile) ReadAhead(off, n int64) {}
+
 func (f *memFile) Close() error {
 	return f.do("close", func() error {
 		f.closed = true

@@ -25,6 +25,12 @@ func (f *osFile) WriteBack(off, n int64) error {
 	})
 }
 
+func (f *osFile) ReadAhead(off, n int64) {
+	_ = f.raw.Control(func(fd uintptr) {
+		_ = unix.Fadvise(int(fd), off, n, unix.FADV_WILLNEED) // a hint
+	})
+}
+
 // readExactly turns the system's read-ahead off. It takes a reader of old records for somebody who will read on, and where a disk
 // is set to 8 MB a time, six partitions bring 48 MB: each flush then waits behind that. Readers know what they will read.
 func readExactly(raw syscall.RawConn) {

@@ -18,6 +18,9 @@ func (f *osFile) WriteBack(off, n int64) error { return nil }
 // readExactly does nothing: only Linux takes the hint for one file.
 func readExactly(syscall.RawConn) {}
 
+// ReadAhead does nothing either.
+func (f *osFile) ReadAhead(off, n int64) {}
+
 // syncFS syncs every file and folder below d one by one, as no call for a whole file system exists that waits.
 func syncFS(d *os.File) error {
 	return filepath.WalkDir(d.Name(), func(path string, e fs.DirEntry, err error) error {

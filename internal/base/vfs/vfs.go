@@ -61,6 +61,10 @@ type File interface {
 	// WriteBack asks the system to begin writing [off, off+n) to the disk without waiting (sync_file_range(2));
 	// it promises nothing and may do nothing.
 	WriteBack(off, n int64) error
+	// ReadAhead asks the system to begin reading [off, off+n) into memory without waiting (posix_fadvise(2)). A file is opened
+	// without the system's own read-ahead where that can be said: who reads on tells what. It promises nothing and may do
+	// nothing.
+	ReadAhead(off, n int64)
 }
 
 // OSFile returns the *os.File under f for sendfile(2), or nil when f has none. The caller must not close it, nor move its

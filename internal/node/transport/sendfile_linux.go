@@ -3,7 +3,6 @@ package transport
 import (
 	"cmp"
 	"net"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -35,18 +34,6 @@ func fileSender(nc net.Conn) func(Piece) (int, error) {
 		})
 		return sent, cmp.Or(err, waitErr, sendErr)
 	}
-}
-
-// readAhead asks the system to begin reading a file's bytes from the disk, if they are not in memory. Files are opened without the
-// system's own read-ahead (vfs), which would be in the way of who writes.
-func readAhead(f *os.File, off int64, n int) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = raw.Control(func(fd uintptr) {
-		_ = unix.Fadvise(int(fd), off, int64(n), unix.FADV_WILLNEED) // a hint
-	})
 }
 
 func sendfile(to, from int, p Piece) (int, error) {

@@ -2,12 +2,7 @@
 
 package transport
 
-import (
-	"net"
-	"os"
-)
+import "net"
 
 // fileSender returns nil: file parts are read and written.
 func fileSender(net.Conn) func(Piece) (int, error) { return nil }
-
-func readAhead(*os.File, int64, int) {}

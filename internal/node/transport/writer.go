@@ -109,12 +109,9 @@ func (w *writer) send(p Piece) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	ahead, end := p.Off, p.Off+int64(p.Len)
+	ahead := p.Off
 	for p.Len > 0 {
-		if to := min(p.Off+2*aheadStep, end); to-ahead >= aheadStep || to == end && to > ahead {
-			readAhead(p.OS, ahead, int(to-ahead))
-			ahead = to
-		}
+		ahead = p.readAhead(ahead)
 		part := p
 		part.Len = min(p.Len, aheadStep)
 		w.nc.SetWriteDeadline(time.Now().Add(w.timeout))
@@ -130,6 +127,22 @@ func (w *writer) send(p Piece) error {
 		p.Len -= n
 	}
 	return nil
+}
+
+// readAhead has the file read up to twice aheadStep from here on, half of it at least at once, and returns how far that is.
+// What is asked for already reaches to from.
+func (p Piece) readAhead(from int64) int64 {
+	f, ok := p.File.(interface{ ReadAhead(off, n int64) })
+	if !ok {
+		return from
+	}
+	end := p.Off + int64(p.Len)
+	to := min(p.Off+2*aheadStep, end)
+	if to-from < aheadStep && to < end || to <= from {
+		return from
+	}
+	f.ReadAhead(from, to-from)
+	return to
 }
 
 // chunk is how much is written at once: of an answer that counts as unread less, so that progress shows sooner.

@@ -64,6 +64,9 @@ func (w *walker) bytes(pos int64, n int) ([]byte, error) {
 		want = 512 // the next header will not be in the buffer either
 	}
 	want = int(min(int64(want), w.end-pos))
+	if want == scanBytes { // the next is read from the disk while this is looked at
+		w.f.ReadAhead(pos, 2*scanBytes)
+	}
 	w.at, w.n = pos, 0
 	if err := readFull(w.f, w.buf[:want], pos); err != nil {
 		return nil, err
