@@ -37,20 +37,23 @@ func (v *victim) beside(most time.Duration) *healthy {
 	h := &healthy{t: v.t, v: v, most: most, produced: make(chan error, 1), consumed: make(chan error, 1)}
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(context.Background())
-	begun := make(chan struct{})
-	go func() { h.produced <- h.produce(ctx, begun) }()
+	// A flood that comes before it has all its connections keeps it out, as it does any new client.
+	writes, reads := make(chan struct{}), make(chan struct{})
+	go func() { h.produced <- h.produce(ctx, writes) }()
 	consumer := v.client(kgo.ConsumeTopics(healthyTopic), kgo.ConsumerGroup("healthy-group"), kgo.AllowAutoTopicCreation(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100*time.Millisecond))
 	reading, cancel := context.WithCancel(context.Background())
-	go func() { h.consumed <- h.consume(reading, consumer) }()
+	go func() { h.consumed <- h.consume(reading, consumer, reads) }()
 	v.t.Cleanup(func() {
 		h.finish(cancel)
 		consumer.Close()
 	})
-	select {
-	case <-begun:
-	case <-time.After(patience):
-		v.t.Fatal("the healthy client did not begin")
+	for _, begun := range []chan struct{}{writes, reads} {
+		select {
+		case <-begun:
+		case <-time.After(patience):
+			v.t.Fatal("the healthy client did not begin")
+		}
 	}
 	return h
 }
@@ -82,7 +85,7 @@ func (h *healthy) produce(ctx context.Context, begun chan<- struct{}) error {
 }
 
 // consume reads until ctx ends, and tells of the first number that is out of order. It sends nil for all that was acked.
-func (h *healthy) consume(ctx context.Context, cl *kgo.Client) error {
+func (h *healthy) consume(ctx context.Context, cl *kgo.Client, begun chan<- struct{}) error {
 	next := uint64(0)
 	for {
 		fetches := cl.PollFetches(ctx)
@@ -97,7 +100,9 @@ func (h *healthy) consume(ctx context.Context, cl *kgo.Client) error {
 				h.t.Errorf("the healthy client read %d instead of %d", got, next)
 				return nil
 			}
-			next++
+			if next++; next == 1 {
+				close(begun)
+			}
 		}
 		if h.settled.Load() && next == uint64(h.acked.Load()) {
 			return nil
