@@ -38,6 +38,7 @@ type produced struct {
 	client   transport.Client
 	version  int16
 	acks     int16
+	pause    time.Duration // of the connection, before it
 	deadline time.Time
 	resp     *kmsg.ProduceResponse
 	waiter   *await.Waiter
@@ -58,7 +59,7 @@ type ackWait struct {
 func (s *Server) beginProduce(ctx context.Context, c *Call) transport.Pending {
 	req := c.Request.(*kmsg.ProduceRequest)
 	p := &produced{
-		s: s, client: c.Client, version: c.Version, acks: req.Acks, resp: kmsg.NewPtrProduceResponse(),
+		s: s, client: c.Client, version: c.Version, acks: req.Acks, pause: c.Pause, resp: kmsg.NewPtrProduceResponse(),
 		deadline: c.Received.Add(time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond),
 	}
 	refused := refuseProduce(req)
@@ -138,7 +139,7 @@ func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka
 		part.Refused()
 		return err
 	}
-	done, epoch, err := part.Append(now, v, p.acks, commitlog.OriginClient)
+	done, epoch, err := part.Append(now, v, p.acks, commitlog.OriginClient, p.pause)
 	if err != nil {
 		return err
 	}

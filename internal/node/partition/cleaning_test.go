@@ -46,11 +46,11 @@ func (h *host) rewrite(p *Partition, n int) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if _, _, err := p.Append(time.Now(), v, AllReplicas, commitlog.OriginClient); err != nil {
+		if _, _, err := p.Append(time.Now(), v, AllReplicas, commitlog.OriginClient, 0); err != nil {
 			h.t.Fatal(err)
 		}
 	}
-	p.dir.flusher.add(p)
+	p.dir.flusher.add(p, 0)
 	synctest.Wait()
 }
 

@@ -19,7 +19,7 @@ func (p *Partition) CoordinatorLog() CoordinatorLog { return CoordinatorLog{p} }
 
 // Append appends v as the leader of epoch, and returns the offset of its first record.
 func (c CoordinatorLog) Append(now time.Time, epoch kafka.LeaderEpoch, v batch.Validated) (kafka.Offset, error) {
-	a, _, err := c.p.appendIn(epoch, now, v, AllReplicas, commitlog.OriginCoordinator)
+	a, _, err := c.p.appendIn(epoch, now, v, AllReplicas, commitlog.OriginCoordinator, 0)
 	return a.First, err
 }
 

@@ -30,7 +30,7 @@ func TestFailureBeforeTheSyncOfAllWakesWhoWaits(t *testing.T) {
 		h.topic("t", 1)
 		p := h.part("t", 0)
 		begun := time.Now()
-		a, epoch, err := p.Append(begun, valid(t, p, "lost"), AllReplicas, commitlog.OriginClient)
+		a, epoch, err := p.Append(begun, valid(t, p, "lost"), AllReplicas, commitlog.OriginClient, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestEpochCheckpointsOfARoundAreWrittenTogether(t *testing.T) {
 		w := await.NewWaiter(20)
 		for n := range int32(20) {
 			p := h.part("t", n)
-			a, _, err := p.Append(time.Now(), valid(t, p, "x"), AllReplicas, commitlog.OriginClient)
+			a, _, err := p.Append(time.Now(), valid(t, p, "x"), AllReplicas, commitlog.OriginClient, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

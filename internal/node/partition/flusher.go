@@ -17,12 +17,13 @@ const flushAtOnce = 8
 
 // flusher makes the appends of one log dir durable, in rounds. A round covers all that was appended before it began, by any
 // number of producers: while it runs, more gather for the next. That is group commit: a lone append is flushed at once, and the
-// more come, the more share a flush. Only of partitions that get little each, a round waits for a few: see company.
+// more come, the more share a flush. Only of producers that send little each, a round waits for a few: see company.
 type flusher struct {
 	dir    *dir
 	fs     vfs.FS
 	choice choice
 	wake   chan struct{}
+	waits  atomic.Bool // the next round is not due yet
 
 	mu      sync.Mutex
 	dirty   []*Partition
@@ -45,13 +46,11 @@ func newFlusher(d *dir, fs vfs.FS, method FlushMethod) *flusher {
 	return f
 }
 
-// add queues p for the next round. The flag is cleared when a round takes p, before it looks at the log's end: an append
-// that finds it set is covered by a round that has not begun.
-func (f *flusher) add(p *Partition) {
-	if p.dirty.Swap(true) {
-		return
-	}
-	if !f.queue(p, time.Now()) {
+// add queues p for the next round, which waits at most as company allows after its producer's pause. The flag is cleared when a
+// round takes p, before it looks at the log's end: an append that finds it set is covered by a round that has not begun.
+func (f *flusher) add(p *Partition, pause time.Duration) {
+	queued := p.dirty.Swap(true)
+	if queued && (!f.waits.Load() || mayWait(pause) > 0) || !f.queue(p, queued, time.Now(), pause) {
 		return
 	}
 	select {
@@ -60,16 +59,21 @@ func (f *flusher) add(p *Partition) {
 	}
 }
 
-// queue tells whether the next round begins earlier for p.
-func (f *flusher) queue(p *Partition, now time.Time) bool {
+// queue tells whether the next round begins earlier for p, which is queued already or not. One whose producer cannot wait
+// hastens the round for which p waits; it may find that this has just begun.
+func (f *flusher) queue(p *Partition, queued bool, now time.Time, pause time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	due := now.Add(f.company.delay(now, p.taken))
-	f.dirty = append(f.dirty, p)
-	if len(f.dirty) > 1 && !due.Before(f.due) {
+	due := now
+	if !queued {
+		due = now.Add(f.company.delay(now, pause))
+		f.dirty = append(f.dirty, p)
+	}
+	if !due.Before(f.due) && (queued || len(f.dirty) > 1) {
 		return false
 	}
 	f.due = due
+	f.waits.Store(due.After(now))
 	return true
 }
 
@@ -98,9 +102,8 @@ func (f *flusher) take() []*Partition {
 	defer f.mu.Unlock()
 	clear(f.taken)
 	f.dirty, f.taken = f.taken[:0], f.dirty
-	now := time.Now()
+	f.waits.Store(false)
 	for _, p := range f.taken {
-		p.taken = now
 		p.dirty.Store(false)
 	}
 	return f.taken
@@ -215,7 +218,7 @@ func (f *flusher) again() {
 	f.stalled = nil
 	f.mu.Unlock()
 	for _, p := range ps {
-		f.add(p)
+		f.add(p, 0)
 	}
 }
 

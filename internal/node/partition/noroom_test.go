@@ -83,7 +83,7 @@ func TestAFlushWithoutRoomIsMadeWhenThereIsSome(t *testing.T) {
 			defer h.Abandon()
 			h.topic("t", 1)
 			p := h.part("t", 0)
-			a, epoch, err := p.Append(time.Now(), valid(t, p, "late"), AllReplicas, commitlog.OriginClient)
+			a, epoch, err := p.Append(time.Now(), valid(t, p, "late"), AllReplicas, commitlog.OriginClient, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,6 @@ type Partition struct {
 	settings            atomic.Pointer[settings]
 	highWatermark       atomic.Int64
 	dirty               atomic.Bool // queued with the flusher
-	taken               time.Time   // for the last flush; guarded by the flusher's lock
 	// stalled is why the last flush could not be made, for want of room; nil once one was.
 	stalled atomic.Pointer[error]
 	traffic traffic
@@ -189,13 +188,14 @@ func (p *Partition) Rules(now time.Time, zstdAllowed bool) batch.ProduceRules {
 const AllReplicas int16 = -1
 
 // Append appends a batch as the leader, without waiting for anything but the page cache (see Ack). v's bytes are changed
-// in place (offset and epoch) and not kept. The leader epoch returned is what Acked compares.
-func (p *Partition) Append(now time.Time, v batch.Validated, acks int16, origin commitlog.Origin) (commitlog.Appended, kafka.LeaderEpoch, error) {
-	return p.appendIn(kafka.NoLeaderEpoch, now, v, acks, origin)
+// in place (offset and epoch) and not kept. Who produces had sent nothing for pause: the flush may wait a part of it for company.
+// The leader epoch returned is what Acked compares.
+func (p *Partition) Append(now time.Time, v batch.Validated, acks int16, origin commitlog.Origin, pause time.Duration) (commitlog.Appended, kafka.LeaderEpoch, error) {
+	return p.appendIn(kafka.NoLeaderEpoch, now, v, acks, origin, pause)
 }
 
 // appendIn is Append for who leads in the given epoch alone; NoLeaderEpoch stands for any.
-func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Validated, acks int16, origin commitlog.Origin) (commitlog.Appended, kafka.LeaderEpoch, error) {
+func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Validated, acks int16, origin commitlog.Origin, pause time.Duration) (commitlog.Appended, kafka.LeaderEpoch, error) {
 	log, err := p.use()
 	if err != nil {
 		return commitlog.Appended{}, 0, err
@@ -221,7 +221,7 @@ func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Val
 	case err != nil:
 		return a, 0, err
 	case p.set.flushes(p):
-		p.dir.flusher.add(p)
+		p.dir.flusher.add(p, pause)
 	default:
 		p.advance(l, log, a.End)
 	}

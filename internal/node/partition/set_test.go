@@ -110,7 +110,13 @@ func valid(t *testing.T, p *Partition, value string) batch.Validated {
 // write appends and waits for the acknowledgement.
 func write(t *testing.T, p *Partition, acks int16, value string) (commitlog.Appended, error) {
 	t.Helper()
-	a, epoch, err := p.Append(time.Now(), valid(t, p, value), acks, commitlog.OriginClient)
+	return writeAfter(t, p, acks, value, 0)
+}
+
+// writeAfter is write of a producer that had sent nothing for pause.
+func writeAfter(t *testing.T, p *Partition, acks int16, value string, pause time.Duration) (commitlog.Appended, error) {
+	t.Helper()
+	a, epoch, err := p.Append(time.Now(), valid(t, p, value), acks, commitlog.OriginClient, pause)
 	if err != nil {
 		return a, err
 	}
@@ -236,7 +242,7 @@ func TestOneFlushCoversAllThatWasAppendedBefore(t *testing.T) {
 	var left atomic.Int32
 	left.Store(100)
 	for range 100 {
-		a, epoch, err := p.Append(time.Now(), valid(t, p, "x"), AllReplicas, commitlog.OriginClient)
+		a, epoch, err := p.Append(time.Now(), valid(t, p, "x"), AllReplicas, commitlog.OriginClient, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -518,7 +524,7 @@ func TestLostLeadershipWakesWhoWaits(t *testing.T) {
 	rec.Replicas, rec.ISR = []kafka.NodeID{1, 2}, []kafka.NodeID{1, 2}
 	h.apply(&metadata.TopicRecord{Name: "t", ID: topicID("t")}, rec)
 	p := h.part("t", 0)
-	a, epoch, err := p.Append(time.Now(), valid(t, p, "x"), AllReplicas, commitlog.OriginClient)
+	a, epoch, err := p.Append(time.Now(), valid(t, p, "x"), AllReplicas, commitlog.OriginClient, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

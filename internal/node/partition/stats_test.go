@@ -94,12 +94,12 @@ func TestAnAppendThatFailsIsAFailedProduce(t *testing.T) {
 	p := h.part("t", 0)
 	v := valid(t, p, "v")
 	v.Header.ProducerID, v.Header.ProducerEpoch, v.Header.BaseSequence = 7, 0, 0
-	if _, _, err := p.Append(time.Now(), v, AllReplicas, commitlog.OriginClient); err != nil {
+	if _, _, err := p.Append(time.Now(), v, AllReplicas, commitlog.OriginClient, 0); err != nil {
 		t.Fatal(err)
 	}
 	before := p.Stats().Traffic
 	v.Header.BaseSequence = 5 // the one before it ended at 0
-	if _, _, err := p.Append(time.Now(), v, AllReplicas, commitlog.OriginClient); !errors.Is(err, kerr.OutOfOrderSequenceNumber) {
+	if _, _, err := p.Append(time.Now(), v, AllReplicas, commitlog.OriginClient, 0); !errors.Is(err, kerr.OutOfOrderSequenceNumber) {
 		t.Fatal(err)
 	}
 	before.Add(Traffic{Produces: 1, FailedProduces: 1})

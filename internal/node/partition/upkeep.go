@@ -212,7 +212,7 @@ func (s *Set) flushIdle(d *dir) {
 			continue
 		}
 		if log := p.openLog(); log != nil && log.Flushed() < log.End() {
-			d.flusher.add(p)
+			d.flusher.add(p, 0)
 		}
 	}
 }

@@ -25,6 +25,8 @@ type Call struct {
 	Version  int16
 	Request  kmsg.Request
 	Received time.Time // when its last byte arrived; deadlines count from here
+	// Pause is from the last byte of the connection's request before to that of this one; 0 for the first.
+	Pause time.Duration
 }
 
 // Response is the body of an answer, without its header. A nil Response means that nothing is sent (acks=0).

@@ -30,6 +30,7 @@ type conn struct {
 	nc     net.Conn
 	client Client
 	in     *bufio.Reader
+	before time.Time // when the last request arrived; the reading goroutine's
 	out    *writer
 
 	// ctx ends when the connection does; waits, its child, ends also when the server drains.
@@ -55,6 +56,7 @@ type item struct {
 	frame   frame
 	body    []byte
 	arrived time.Time
+	pause   time.Duration // since the request before
 }
 
 const readBuffer = 4 << 10
@@ -208,6 +210,10 @@ func (c *conn) readRequest() (*item, error) {
 	if err == nil {
 		hold.Arrived()
 		it.arrived = time.Now()
+		if !c.before.IsZero() {
+			it.pause = it.arrived.Sub(c.before)
+		}
+		c.before = it.arrived
 		c.srv.counters.received.Add(uint64(size) + 4)
 		err = it.open()
 	}
@@ -370,7 +376,7 @@ func (c *conn) decode(it *item) (*Call, error) {
 	if err != nil {
 		return nil, refuse("API key %d version %d: %v", it.header.key, it.header.version, err)
 	}
-	call := &Call{Client: c.client, Version: it.header.version, Request: req, Received: it.arrived}
+	call := &Call{Client: c.client, Version: it.header.version, Request: req, Received: it.arrived, Pause: it.pause}
 	call.Client.ID = it.header.clientID
 	return call, nil
 }
