@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,7 @@ type body struct {
 type fakeHandler struct {
 	mu      sync.Mutex
 	started []string
+	pauses  []time.Duration
 	gates   map[string]chan Response
 }
 
@@ -63,7 +65,7 @@ func (h *fakeHandler) start(c *Call) string {
 	name := string(c.Request.(*body).b)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.started = append(h.started, name)
+	h.started, h.pauses = append(h.started, name), append(h.pauses, c.Pause)
 	return name
 }
 
@@ -242,6 +244,25 @@ func TestProducesBeginWhileEarlierOnesWaitAndAreAnsweredInOrder(t *testing.T) {
 		w.gate("a") <- text("A")
 		for i, body := range []string{"A", "B", "C"} {
 			w.wantAnswer(c, int32(i), body)
+		}
+	})
+}
+
+func TestARequestTellsHowLongItsConnectionWasSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.srv.Close()
+		c, other := w.l.dial(), w.l.dial()
+		time.Sleep(time.Second)
+		w.send(c, request(keyBegin, 3, 0, "first"))
+		time.Sleep(30 * time.Millisecond)
+		w.send(other, request(keyBegin, 3, 0, "another's"))
+		synctest.Wait()
+		w.send(c, request(keyBegin, 3, 1, "later"))
+		w.send(c, request(keyBegin, 3, 2, "at once"))
+		w.wantBegun("first", "another's", "later", "at once")
+		if want := []time.Duration{0, 0, 30 * time.Millisecond, 0}; !slices.Equal(w.pauses, want) {
+			t.Errorf("silent for %v, want %v", w.pauses, want)
 		}
 	})
 }
