@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"path/filepath"
 
@@ -36,6 +37,9 @@ type raftState struct {
 	Commit uint64 `json:"commit"`
 	// Snapshot is where the log begins for raft. Index 0 is the empty Image.
 	Snapshot snapshotPoint `json:"snapshot"`
+	// Checksum is the CRC-32C of the file as it is without this field; a file of an earlier version has none. It is in no state
+	// but that of a file.
+	Checksum *uint32 `json:"checksum,omitempty"`
 }
 
 // snapshotPoint names a snapshot: everything below Offset, which are the entries up to Index, the last of term Epoch.
@@ -75,6 +79,9 @@ func parseState(b []byte) (state, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return s, err
 	}
+	if err := s.verify(); err != nil {
+		return s, err
+	}
 	p := s.Raft.Snapshot
 	switch {
 	case s.DataVersion != 1:
@@ -87,6 +94,26 @@ func parseState(b []byte) (state, error) {
 		return s, fmt.Errorf("snapshot at offset %d of epoch %d, index %d", p.Offset, p.Epoch, p.Index)
 	}
 	return s, nil
+}
+
+// verify checks what was read against its checksum, and takes this out.
+func (s *state) verify() error {
+	told := s.Raft.Checksum
+	s.Raft.Checksum = nil
+	if told == nil {
+		return nil
+	}
+	sum, err := s.checksum()
+	if err == nil && sum != *told {
+		err = fmt.Errorf("checksum is %d, not %d: the file is damaged", sum, *told)
+	}
+	return err
+}
+
+// checksum is that of the state without one.
+func (s *state) checksum() (uint32, error) {
+	b, err := json.Marshal(s)
+	return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)), err
 }
 
 // loadState returns nothing where there is no file.
@@ -105,7 +132,12 @@ func loadState(fsys vfs.FS, dir string) (s state, found bool, err error) {
 }
 
 func saveState(fsys vfs.FS, dir string, s state) error {
-	b, err := json.Marshal(s)
+	sum, err := s.checksum()
+	var b []byte
+	if err == nil {
+		s.Raft.Checksum = &sum
+		b, err = json.Marshal(s)
+	}
 	if err == nil {
 		err = vfs.Replace(fsys, filepath.Join(dir, stateFile), append(b, '\n'))
 	}
