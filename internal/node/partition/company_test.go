@@ -27,7 +27,7 @@ func TestAFlushWaitsATenthOfItsProducersPause(t *testing.T) {
 		{0, 0},
 		{time.Millisecond, 0},
 		{minDelay*patience - 1, 0},
-		{8 * time.Millisecond, 800 * time.Microsecond},
+		{25 * time.Millisecond, 2500 * time.Microsecond},
 		{30 * time.Millisecond, 3 * time.Millisecond},
 		{time.Hour, maxDelay},
 	} {

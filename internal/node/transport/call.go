@@ -25,7 +25,8 @@ type Call struct {
 	Version  int16
 	Request  kmsg.Request
 	Received time.Time // when its last byte arrived; deadlines count from here
-	// Pause is from the last byte of the connection's request before to that of this one; 0 for the first.
+	// Pause is from the last byte of the connection's request before to that of this one, what its answer took included; 0 for
+	// the first.
 	Pause time.Duration
 }
 
