@@ -367,7 +367,7 @@ func NextOffset(fsys vfs.FS, path string, base kafka.Offset) (kafka.Offset, erro
 		return 0, err
 	}
 	next := base
-	w := newWalker(f, size, make([]byte, walkBytes))
+	w := newWalker(f, size, make([]byte, min(scanBytes, max(size, batch.HeaderSize))))
 	for pos := int64(0); pos < size; {
 		h, err := w.header(pos)
 		if err != nil {

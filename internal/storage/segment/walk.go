@@ -16,6 +16,9 @@ var errTorn = fmt.Errorf("the file ends within a batch: %w", kerr.CorruptMessage
 // scanBytes is the size of the buffer that goes through a whole segment.
 const scanBytes = 256 << 10
 
+// aheadFrom is the size of a buffer from which on its reader goes through the file, and does not look for one batch.
+const aheadFrom = 64 << 10
+
 // walker reads the headers of a log file, one batch after the other.
 type walker struct {
 	f   vfs.File
@@ -64,8 +67,8 @@ func (w *walker) bytes(pos int64, n int) ([]byte, error) {
 		want = 512 // the next header will not be in the buffer either
 	}
 	want = int(min(int64(want), w.end-pos))
-	if want == scanBytes { // the next is read from the disk while this is looked at
-		w.f.ReadAhead(pos, 2*scanBytes)
+	if want == len(w.buf) && want >= aheadFrom { // the next is read from the disk while this is looked at
+		w.f.ReadAhead(pos, 2*int64(want))
 	}
 	w.at, w.n = pos, 0
 	if err := readFull(w.f, w.buf[:want], pos); err != nil {
