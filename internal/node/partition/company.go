@@ -14,11 +14,14 @@ const (
 
 // company decides how long a flush waits for company, when many producers send a little each: a disk is flushed for ten of them as
 // dearly as for one. What a producer loses is bounded by its own pace: where its connection was silent for 30 ms, the flush waits
-// 3. One that sends when the last record is acknowledged, or as fast as it can, never waits, to however many partitions it sends.
-// Where fewer partitions come, nobody waits; one producer that sends to very many is not told from a crowd. The timer may be late
-// by some milliseconds, as all of a node's may (ADR 0012): at 500 requests a second 1 ms in the mean and 4 at worst. That is why
-// only those wait whose pause is 20 ms and more. The pause includes what the last answer took, and is that of one connection: a
-// client that goes round many brokers is paced by the slowest. It has no lock: the flusher's is held.
+// 3. One that sends as fast as it can, or when the last record is acknowledged, does not wait, to however many partitions it sends,
+// where an acknowledgement takes less than 20 ms. The timer may be late by some milliseconds, as all of a node's may (ADR 0012): at
+// 500 requests a second 1 ms in the mean and 4 at worst. That is why a pause below 20 ms is none.
+//
+// Where fewer partitions come, nobody waits. What is counted is partitions: one producer that seldom sends, but then to very many,
+// is not told from a crowd, nor is one that sends to one broker after the other and so leaves each connection silent for long.
+//
+// It has no lock: the flusher's is held.
 type company struct {
 	began  time.Time // of the span that is counted
 	count  int

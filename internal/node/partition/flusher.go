@@ -23,6 +23,7 @@ type flusher struct {
 	fs     vfs.FS
 	choice choice
 	wake   chan struct{}
+	delay  *time.Timer // until the next round is due; only run uses it
 	waits  atomic.Bool // the next round is not due yet
 
 	mu      sync.Mutex
@@ -32,22 +33,23 @@ type flusher struct {
 	taken   []*Partition // of the last round: its memory is used again
 	stalled []*Partition // for whose flush there was no room
 	retry   *time.Timer  // runs while stalled has any
-	delay   *time.Timer
 }
 
 // retryAfter is how long a flush that there was no room for waits for the next attempt.
 const retryAfter = 250 * time.Millisecond
 
 func newFlusher(d *dir, fs vfs.FS, method FlushMethod) *flusher {
-	f := &flusher{dir: d, fs: fs, choice: choice{method: method}, wake: make(chan struct{}, 1), retry: time.NewTimer(retryAfter)}
-	f.delay = time.NewTimer(retryAfter)
-	f.delay.Stop()
+	f := &flusher{dir: d, fs: fs, choice: choice{method: method}, wake: make(chan struct{}, 1)}
+	f.retry, f.delay = time.NewTimer(retryAfter), time.NewTimer(maxDelay)
 	f.retry.Stop()
+	f.delay.Stop()
 	return f
 }
 
 // add queues p for the next round, which waits at most as company allows after its producer's pause. The flag is cleared when a
 // round takes p, before it looks at the log's end: an append that finds it set is covered by a round that has not begun.
+// One that cannot wait, and finds the flag set by one that can and has not come to queue p yet, waits as long as that one: some
+// milliseconds at most.
 func (f *flusher) add(p *Partition, pause time.Duration) {
 	queued := p.dirty.Swap(true)
 	if queued && (!f.waits.Load() || mayWait(pause) > 0) || !f.queue(p, queued, time.Now(), pause) {

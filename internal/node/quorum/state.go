@@ -131,13 +131,18 @@ func loadState(fsys vfs.FS, dir string) (s state, found bool, err error) {
 	return s, true, nil
 }
 
-func saveState(fsys vfs.FS, dir string, s state) error {
+// encode is the content of the file, with its checksum.
+func (s state) encode() ([]byte, error) {
 	sum, err := s.checksum()
-	var b []byte
-	if err == nil {
-		s.Raft.Checksum = &sum
-		b, err = json.Marshal(s)
+	if err != nil {
+		return nil, err
 	}
+	s.Raft.Checksum = &sum
+	return json.Marshal(s)
+}
+
+func saveState(fsys vfs.FS, dir string, s state) error {
+	b, err := s.encode()
 	if err == nil {
 		err = vfs.Replace(fsys, filepath.Join(dir, stateFile), append(b, '\n'))
 	}
