@@ -2,7 +2,7 @@ package conf
 
 // brokerDefs holds the broker keys that do something on a Headrace node. Keys of Apache Kafka's that do nothing here, and
 // those that must not be accepted, are in legacy.go.
-var brokerDefs = sorted(brokerNode, brokerAdmin, brokerNetwork, brokerTopics, brokerLog, brokerLogTimes, brokerCompaction, brokerMessages, brokerGroups)
+var brokerDefs = sorted(brokerNode, brokerCluster, brokerReplicas, brokerAdmin, brokerNetwork, brokerTopics, brokerLog, brokerLogTimes, brokerCompaction, brokerMessages, brokerGroups)
 
 var brokerNode = []Def{
 	{Name: "node.id", Kind: Int, Default: "1", valid: atLeast(0),
@@ -10,13 +10,7 @@ var brokerNode = []Def{
 	{Name: "broker.id", Kind: Int, Default: "-1",
 		Doc: "Older name of node.id. Where both are set they must agree."},
 	{Name: "process.roles", Kind: List, Default: "broker,controller", valid: oneOf("broker", "controller"),
-		Doc: "Roles of this node. Both are needed: nodes of one role come with clusters of several nodes."},
-	{Name: "controller.listener.names", Kind: List, Default: "",
-		Doc: "Names in listeners that are for controllers. A single node talks to its controller in the process and does not open them."},
-	{Name: "controller.quorum.voters", Kind: List, Default: "",
-		Doc: "The controllers of the cluster as id@host:port. Only this node itself may be named yet."},
-	{Name: "controller.quorum.bootstrap.servers", Kind: List, Default: "",
-		Doc: "Controllers to ask for the cluster. Only this node's own controller listener may be named yet."},
+		Doc: "Roles of this node. Both are needed: nodes of one role are not there yet."},
 	{Name: "broker.rack", Kind: String, Null: true,
 		Doc: "Name of the place this node stands in, told to clients in the cluster's metadata."},
 	{Name: "log.dir", Kind: List, Default: "headrace-data",
@@ -39,7 +33,7 @@ var brokerNetwork = []Def{
 	{Name: "listener.security.protocol.map", Kind: String, Default: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
 		Doc: "Security protocol of each listener name. Only PLAINTEXT is there yet: a listener that maps to another protocol is refused."},
 	{Name: "inter.broker.listener.name", Kind: String, Null: true,
-		Doc: "Listener that nodes of a cluster use among themselves. It must be one of listeners; a single node does not use it."},
+		Doc: "Listener that nodes of a cluster use among themselves, the first where it is not set. It must be one of listeners."},
 	{Name: "socket.request.max.bytes", Kind: Int, Default: "104857600", valid: atLeast(1),
 		Doc: "Largest request that is read; a connection that announces a larger one is closed."},
 	{Name: "queued.max.request.bytes", Kind: Long, Default: "-1",

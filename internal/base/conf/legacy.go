@@ -142,11 +142,9 @@ var legacyAbsent = []legacy{
 		words("follower.fetch.last.tiered.offset.enable log.local.retention.bytes log.local.retention.ms")),
 		why: "tiered storage is not there yet"},
 	{names: slices.Concat(
-		words("auto.leader.rebalance.enable broker.heartbeat.interval.ms broker.session.timeout.ms controlled.shutdown.enable initial.broker.registration.timeout.ms"),
-		words("leader.imbalance.check.interval.seconds early.start.listeners num.replica.fetchers request.timeout.ms unclean.leader.election.interval.ms controller.socket.timeout.ms"),
-		below("replica.", "fetch.backoff.ms fetch.max.bytes fetch.min.bytes fetch.response.max.bytes fetch.wait.max.ms lag.time.max.ms selector.class socket.receive.buffer.bytes socket.timeout.ms"),
+		words("initial.broker.registration.timeout.ms early.start.listeners request.timeout.ms controller.socket.timeout.ms replica.socket.receive.buffer.bytes replica.socket.timeout.ms"),
 		below("controller.quorum.", "append.linger.ms election.backoff.max.ms election.timeout.ms fetch.max.bytes fetch.snapshot.max.bytes fetch.timeout.ms request.timeout.ms retry.backoff.ms")),
-		why: "a cluster has one node yet"},
+		why: "nodes keep to times of their own among themselves"},
 	{names: slices.Concat(
 		words("quota.window.num quota.window.size.seconds replication.quota.window.num replication.quota.window.size.seconds controller.quota.window.num controller.quota.window.size.seconds"),
 		words("alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds num.replica.alter.log.dirs.threads")),

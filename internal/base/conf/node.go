@@ -2,7 +2,6 @@ package conf
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -33,15 +32,17 @@ type Node struct {
 	SnapshotBytes  int64      // metadata.log.max.record.bytes.between.snapshots
 
 	Listeners   []Listener // those that clients connect to
-	Controllers []Listener // those for controllers, which a single node does not open
+	Controllers []Listener // those for controllers, which a node without others does not open
 	Advertised  []Listener // one for each of Listeners, in their order; an empty host stands for this machine's name
 
-	Network NetworkConfig
-	Topics  TopicDefaults
-	Upkeep  UpkeepConfig
-	Cleaner CleanerConfig
-	Groups  GroupsConfig
-	Admin   AdminConfig
+	Network  NetworkConfig
+	Cluster  ClusterConfig
+	Replicas ReplicasConfig
+	Topics   TopicDefaults
+	Upkeep   UpkeepConfig
+	Cleaner  CleanerConfig
+	Groups   GroupsConfig
+	Admin    AdminConfig
 }
 
 // NetworkConfig bounds what connections may take.
@@ -141,13 +142,14 @@ func newNode(l Layers) (n Node, problems []Problem) {
 			MinSession: r.ms("group.min.session.timeout.ms"), MaxSession: r.ms("group.max.session.timeout.ms"),
 			InitialRebalanceWait: r.ms("group.initial.rebalance.delay.ms"), MaxSize: int(r.num("group.max.size")),
 		},
+		Cluster: clusterConfig(r), Replicas: replicasConfig(r),
 		FlushMethod: FlushMethod(slices.Index([]string{"auto", "fdatasync", "syncfs"}, r.text("flush.method"))),
 		Durability:  Durability(slices.Index([]string{"flush", "os"}, r.text("durability"))),
 	}
 	if !r.flag("log.cleaner.enable") {
 		n.Cleaner.Threads = 0
 	}
-	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, chooseAdmin, checkQuorum, checkLimits} {
+	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, chooseAdmin, chooseCluster, checkLimits} {
 		if err := step(r, &n); err != nil {
 			p := refusal("", "", err)
 			p.Where = l.Static.Where(p.Key)
@@ -201,33 +203,6 @@ func chooseDirs(r reader, n *Node) error {
 	n.MetadataLogDir = r.text("metadata.log.dir")
 	if n.MetadataLogDir == "" {
 		n.MetadataLogDir = n.LogDirs[0]
-	}
-	return nil
-}
-
-// checkQuorum refuses to start a cluster of its own for a node that was told to join another.
-func checkQuorum(r reader, n *Node) error {
-	if len(n.Listeners) == 0 {
-		return nil // what is wrong with them has been told
-	}
-	for _, voter := range r.list("controller.quorum.voters") {
-		id, address, ok := strings.Cut(voter, "@")
-		number, err := strconv.ParseInt(id, 10, 32)
-		if _, _, bad := splitHostPort(address); !ok || err != nil || bad != nil {
-			return wrong("controller.quorum.voters", "controller.quorum.voters: %q is not id@host:port", voter)
-		}
-		if kafka.NodeID(number) != n.ID {
-			return wrong("controller.quorum.voters", "controller.quorum.voters names node %d: clusters of several nodes are not there yet, only this node (%d) may be named", number, n.ID)
-		}
-	}
-	for _, server := range r.list("controller.quorum.bootstrap.servers") {
-		_, port, err := splitHostPort(server)
-		if err != nil {
-			return wrong("controller.quorum.bootstrap.servers", "controller.quorum.bootstrap.servers: %s", err)
-		}
-		if !slices.ContainsFunc(n.Controllers, func(l Listener) bool { return l.Port == port }) {
-			return wrong("controller.quorum.bootstrap.servers", "controller.quorum.bootstrap.servers names %s, which is no controller listener of this node: clusters of several nodes are not there yet", server)
-		}
 	}
 	return nil
 }

@@ -64,9 +64,15 @@ func TestNodesThatCannotBeAreRefused(t *testing.T) {
 		{"advertised.listeners=PLAINTEXT://0.0.0.0:1", "clients cannot connect to 0.0.0.0"},
 		{"advertised.listeners=OTHER://h:1", "advertised.listeners names OTHER, which is not one of listeners"},
 		{"inter.broker.listener.name=OTHER", "inter.broker.listener.name=OTHER is not one of listeners"},
-		{"controller.quorum.voters=1@a:1,2@b:1", "names node 2: clusters of several nodes are not there yet"},
+		{"controller.quorum.voters=1@a:1,2@b:1", "names 2 nodes: make it 1, 3 or 5"},
+		{"controller.quorum.voters=1@a:1,2@b:1,3@c:1", "names several nodes and there is no cluster.id"},
+		{"controller.quorum.voters=1@a:1,2@b:1,2@c:1\ncluster.id=c", "the id or the address of 2@c:1 comes twice"},
+		{"controller.quorum.voters=2@a:1,3@b:1,4@c:1\ncluster.id=c", "does not name this node (1)"},
 		{"controller.quorum.voters=a:1", `"a:1" is not id@host:port`},
-		{"controller.quorum.bootstrap.servers=other:9093", "names other:9093, which is no controller listener of this node"},
+		{"controller.quorum.voters=1@:1", `"1@:1" is not id@host:port`},
+		{"controller.quorum.bootstrap.servers=other", `"other" is not host:port`},
+		{"controller.quorum.bootstrap.servers=other:0", `"other:0" is not host:port`},
+		{"broker.heartbeat.interval.ms=2000", "broker.session.timeout.ms=3000 is less than two heartbeats"},
 		{"log.dir=", "log.dirs is empty"},
 		{"queued.max.request.bytes=1000", "the largest request would never fit"},
 		{"group.min.session.timeout.ms=9000\ngroup.max.session.timeout.ms=8000", "group.min.session.timeout.ms is more than"},
@@ -76,6 +82,40 @@ func TestNodesThatCannotBeAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q:\n got %v\nwant %s", c.file, err, c.want)
 		}
+	}
+}
+
+func TestNodeReadsItsCluster(t *testing.T) {
+	s := mustParse(t, "a.properties", `
+node.id=2
+listeners=OUT://:9092,IN://:9094
+listener.security.protocol.map=OUT:PLAINTEXT,IN:PLAINTEXT
+inter.broker.listener.name=in
+cluster.id=orders
+controller.quorum.voters=1@a:9094,2@b:9094,3@c:9094
+controller.quorum.bootstrap.servers=a:9094, b:9094
+leader.imbalance.check.interval.seconds=9223372036854775807
+replica.selector.class=`+RackAwareSelector)
+	n, err := NewNode(Layers{Static: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := n.Cluster
+	if c.ID != "orders" || len(c.Voters) != 3 || c.Voters[2] != (Voter{3, "c:9094"}) || c.InterBroker != 1 || strings.Join(c.Join, " ") != "a:9094 b:9094" || c.MaxVoters != 3 {
+		t.Errorf("%+v", c)
+	}
+	if c.Session != 3*time.Second || c.Heartbeat != 500*time.Millisecond || c.BalanceInterval != Forever || !n.Replicas.RackAware || n.Replicas.Lag != 30*time.Second {
+		t.Errorf("%+v %+v", c, n.Replicas)
+	}
+	alone, err := NewNode(Layers{Static: mustParse(t, "b.properties", "controller.quorum.voters=1@localhost:9093")})
+	if err != nil || alone.Cluster.Voters != nil {
+		t.Errorf("a list of this node alone: %+v, %v", alone.Cluster, err)
+	}
+	if _, err := s.With("replica.selector.class", "com.example.Selector"); err == nil {
+		t.Error("a selector that is a Java class was accepted")
+	}
+	if _, err := s.With("headrace.quorum.voters.max", "4"); err == nil {
+		t.Error("an even number of voters was accepted")
 	}
 }
 

@@ -20,6 +20,9 @@ var (
 		"controller.listener.names": "Kafka has none; a single node opens no controller listener",
 		"listeners":                 "Kafka listens on every interface",
 		"log.dir":                   "Kafka's lies in /tmp, from where systems delete",
+
+		"broker.heartbeat.interval.ms": "a silent node is replaced in three seconds, not nine",
+		"broker.session.timeout.ms":    "a silent node is replaced in three seconds, not nine",
 	}
 	otherUpdate = map[string]string{
 		"listeners":                         "they open at the start",
@@ -28,6 +31,8 @@ var (
 	}
 	// Topic keys that are not there; anything else of Kafka's is.
 	noTopicKey = []string{"remote.", "local.retention.", "leader.replication.throttled.", "follower.replication.throttled."}
+	// Keys that Kafka shows and that were not written down when it was asked; their types and defaults are in the table of keys.
+	unrecorded = slices.Concat(brokerCluster, brokerReplicas)
 	// Keys inside Kafka that its documentation does not show.
 	noBrokerKey = []string{"internal."}
 )
@@ -184,7 +189,7 @@ func (o oracle) compare(t *testing.T, what string, want []oracleEntry, got []Ent
 		}
 	}
 	for name := range have {
-		if d, _ := Lookup(ScopeBroker, name); !d.Own {
+		if d, _ := Lookup(ScopeBroker, name); !d.Own && !slices.ContainsFunc(unrecorded, func(u Def) bool { return u.Name == name }) {
 			t.Errorf("%s: %s is shown, and not by Kafka", what, name)
 		}
 	}
