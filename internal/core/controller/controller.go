@@ -128,6 +128,7 @@ type step struct {
 	rnd     *rand.Rand
 	img     *metadata.Image
 	records []metadata.Record
+	places  *placement // nil until something is to be placed
 }
 
 func (s *step) add(recs ...metadata.Record) { s.records = append(s.records, recs...) }

@@ -5,6 +5,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/metadata"
 )
 
 func (s *step) createPartitions(req *kmsg.CreatePartitionsRequest) (*kmsg.CreatePartitionsResponse, error) {
@@ -55,8 +56,10 @@ func (s *step) addPartitions(t *kmsg.CreatePartitionsRequestTopic, room int64) (
 	case added > room:
 		return 0, problem(kerr.PolicyViolation, "Unable to perform excessively large batch operation.")
 	}
-	factor := len(topic.Partitions[0].Replicas)
-	placed, p := s.placeMore(t, have, int(added), factor)
+	// A reassignment under way may have twice the replicas.
+	_, replicas := futureReplicas(&topic.Partitions[0])
+	factor := len(replicas)
+	placed, p := s.placeMore(t, topic.Partitions, int(added), factor)
 	if p != nil {
 		return 0, p
 	}
@@ -66,13 +69,13 @@ func (s *step) addPartitions(t *kmsg.CreatePartitionsRequestTopic, room int64) (
 	return added, nil
 }
 
-func (s *step) placeMore(t *kmsg.CreatePartitionsRequestTopic, have, added, factor int) ([][]kafka.NodeID, *Problem) {
+func (s *step) placeMore(t *kmsg.CreatePartitionsRequestTopic, have []metadata.Partition, added, factor int) ([][]kafka.NodeID, *Problem) {
 	if t.Assignment == nil {
-		return place(s.img.Nodes(), added, factor, s.rnd)
+		return s.placement().place(have, added, factor, s.rnd)
 	}
 	placed := make([][]kafka.NodeID, 0, added)
 	for i := range t.Assignment {
-		replicas, p := s.checkAssignment(t.Assignment[i].Replicas, factor, int32(have+i))
+		replicas, p := s.checkAssignment(t.Assignment[i].Replicas, factor, int32(len(have)+i))
 		if p != nil {
 			return nil, p
 		}

@@ -191,7 +191,7 @@ func (s *step) placeNewTopic(t *kmsg.CreateTopicsRequestTopic) ([][]kafka.NodeID
 	if factor == -1 {
 		factor = s.cfg.DefaultReplicationFactor(s.img)
 	}
-	placed, p := place(s.img.Nodes(), int(partitions), int(factor), s.rnd)
+	placed, p := s.placement().place(nil, int(partitions), int(factor), s.rnd)
 	if p != nil {
 		p.Message = "Unable to replicate the partition " + itoa(int(factor)) + " time(s): " + p.Message
 	}
