@@ -58,3 +58,19 @@ func (r configRules) Effective(img *metadata.Image, overrides map[string]string)
 	}
 	return out
 }
+
+func (r configRules) MinISR(img *metadata.Image, topic string) int {
+	return conf.TopicLog(topicOverrides(img, topic), r.layers(img)).MinISR
+}
+
+func (r configRules) Unclean(img *metadata.Image, topic string) bool {
+	return conf.TopicLog(topicOverrides(img, topic), r.layers(img)).Unclean
+}
+
+func (r configRules) Flushes(img *metadata.Image, topic string) bool {
+	return conf.TopicLog(topicOverrides(img, topic), r.layers(img)).Durability == conf.DurabilityFlush
+}
+
+func topicOverrides(img *metadata.Image, topic string) map[string]string {
+	return img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})
+}

@@ -42,6 +42,12 @@ type ConfigRules interface {
 	Default(scope metadata.ConfigType, name string) string
 	// Effective is what a topic with these overrides is created with, sorted by name, as CreateTopics 5 and later reply.
 	Effective(img *metadata.Image, overrides map[string]string) []kmsg.CreateTopicsResponseTopicConfig
+	// MinISR is a topic's min.insync.replicas; of the topic without a name that of topics which do not set their own.
+	MinISR(img *metadata.Image, topic string) int
+	// Unclean is a topic's unclean.leader.election.enable.
+	Unclean(img *metadata.Image, topic string) bool
+	// Flushes tells whether all that a topic's replicas acknowledged is on their disks: durability=flush.
+	Flushes(img *metadata.Image, topic string) bool
 }
 
 // Controller is Step with its configuration. It holds no state of the cluster.

@@ -44,6 +44,26 @@ type ProducerIDs struct {
 	Count int32
 }
 
+// BalanceLeaders gives partitions back to their preferred replica, the first, where it is active and in sync: the active
+// controller asks for it from time to time while auto.leader.rebalance.enable is set.
+type BalanceLeaders struct{}
+
+// BalancedLeaders replies to BalanceLeaders. More tells that there were more than one request may move.
+type BalancedLeaders struct {
+	Moved int
+	More  bool
+}
+
+// ElectUnclean elects leaders for the partitions that have none, and whose topic allows that to lose records
+// (unclean.leader.election.enable). The active controller asks for it from time to time, and when that key changed.
+type ElectUnclean struct{}
+
+// ElectedUnclean replies to ElectUnclean. More tells that there were more than one request may elect.
+type ElectedUnclean struct {
+	Elected int
+	More    bool
+}
+
 // Bootstrap finalises Config.Features in a log that has none. The quorum asks for it when it begins to lead.
 type Bootstrap struct{}
 

@@ -131,6 +131,22 @@ func (testRules) Effective(_ *metadata.Image, overrides map[string]string) []kms
 	return out
 }
 
+func (testRules) MinISR(img *metadata.Image, topic string) int {
+	n, err := strconv.Atoi(img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})["min.insync.replicas"])
+	if err != nil {
+		return 1
+	}
+	return n
+}
+
+func (testRules) Unclean(img *metadata.Image, topic string) bool {
+	return img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})["unclean.leader.election.enable"] == "true"
+}
+
+func (testRules) Flushes(img *metadata.Image, topic string) bool {
+	return img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})["durability"] != "os"
+}
+
 func (s *script) run(t *testing.T, lines []string) string {
 	out := s.c.Step(time.Unix(0, 0), s.rnd, s.img, s.request(t, lines))
 	for _, r := range out.Records {

@@ -46,6 +46,9 @@ func (anyConfig) Check(*metadata.Image, metadata.ConfigResource, map[string]stri
 }
 func (anyConfig) IsList(metadata.ConfigType, string) bool    { return false }
 func (anyConfig) Default(metadata.ConfigType, string) string { return "" }
+func (anyConfig) MinISR(*metadata.Image, string) int   { return 1 }
+func (anyConfig) Unclean(*metadata.Image, string) bool { return false }
+func (anyConfig) Flushes(*metadata.Image, string) bool { return true }
 func (anyConfig) Effective(*metadata.Image, map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	return nil
 }
