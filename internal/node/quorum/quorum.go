@@ -31,8 +31,15 @@ import (
 type Config struct {
 	NodeID    kafka.NodeID
 	ClusterID string
-	// Voters are the quorum's members; empty means this node alone. It counts only where the folder holds no state yet.
+	// Voters are the quorum's members; empty means this node alone. It counts only where the folder holds no state yet, and
+	// so does Joined: this node has asked a cluster to admit it, waits to be told everything by its leader, and never campaigns
+	// before it is.
 	Voters []kafka.NodeID
+	Joined bool
+	// MaxVoters is how many members may vote, 1, 3 or 5; the others follow as learners. 0 means 3.
+	MaxVoters int
+	// Listener names the one at which nodes talk to each other; empty means each node's first.
+	Listener string
 	// Log is the partition __cluster_metadata-0. The Quorum is its only user and does not close it.
 	Log Log
 	// FS and Dir are where quorum-state and the snapshots are: the folder of the log's partition.
@@ -45,8 +52,17 @@ type Config struct {
 	// Publish is called on the loop, once with the whole Image when this node has caught up after its start, then after
 	// every change, in order. The loop does nothing else until it returns.
 	Publish func(*metadata.Delta, *metadata.Image)
-	// Send hands messages to other nodes, without waiting; those lost are sent again. Nil where there is one voter.
+	// Send hands messages to other nodes, without waiting; those lost are sent again. Nil where no other node ever joins.
 	Send func([]*raftpb.Message)
+	// Forward has the leader answer a request that was submitted here, and returns its answer and the offset of the metadata
+	// that this depends on. Errors that wrap a *kerr.Error other than NotController are the leader's last word; others mean
+	// that it is not known what became of the request. Nil leaves requests to the node that leads.
+	Forward func(ctx context.Context, leader kafka.NodeID, key, version int16, body []byte) ([]byte, kafka.Offset, error)
+	// Down names the nodes to which there is no connection, for errors that say who is missing. Nil means that nobody knows.
+	Down func() []kafka.NodeID
+	// Led is called on the loop when this node begins to lead, once it knows all that was decided before, and when it
+	// ceases to. It must not block.
+	Led func(leading bool, term int32)
 	// SnapshotBytes of log since the last snapshot lead to another; 0 means 20 MiB.
 	SnapshotBytes int64
 	// TickInterval is the unit of raft's timeouts: 10 for an election, 1 for a heartbeat; 0 means 100 ms.
@@ -123,18 +139,6 @@ type Quorum struct {
 	proposed atomic.Uint64
 }
 
-// Status is what DescribeQuorum tells of raft, as of the last change.
-type Status struct {
-	Leader   kafka.NodeID // NoNode while none is known
-	Vote     kafka.NodeID // whom this node voted for in Term; NoNode for none
-	Leads    bool         // this node does
-	Term     int32
-	Voters   []kafka.NodeID
-	Learners []kafka.NodeID
-	End      kafka.Offset // of this node's log
-	Applied  kafka.Offset // last applied; -1 before the first
-}
-
 // Start opens the quorum's files and starts the loop. With one voter the loop campaigns at once and leads within the time
 // of two flushes; Ready tells when the first Publish has returned.
 func Start(cfg Config) (*Quorum, error) {
@@ -163,9 +167,6 @@ func Start(cfg Config) (*Quorum, error) {
 
 // Image is the last published one; before the first Publish, the one of the last snapshot.
 func (q *Quorum) Image() *metadata.Image { return q.image.Load() }
-
-// Status is that of raft.
-func (q *Quorum) Status() Status { return *q.status.Load() }
 
 // Stats is what this node proposed as the leader.
 type Stats struct {
