@@ -46,6 +46,9 @@ type ReplicasConfig struct {
 // RackAwareSelector is the one replica.selector.class: Headrace has it built in.
 const RackAwareSelector = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
 
+// cordonedDirs is the key of a node that is to be emptied.
+const cordonedDirs = "cordoned.log.dirs"
+
 var brokerCluster = []Def{
 	{Name: "cluster.id", Kind: String, Null: true, Own: true,
 		Doc: "Id of the cluster. Needed with controller.quorum.voters, the same on all nodes; otherwise a new cluster makes one itself, and a node that joins takes that of the cluster. The variable CLUSTER_ID stands for it."},
@@ -67,6 +70,14 @@ var brokerCluster = []Def{
 		Doc: "Whether partitions are given back to their preferred leaders, the first of their replicas, from time to time."},
 	{Name: "leader.imbalance.check.interval.seconds", Kind: Long, Default: "300", valid: atLeast(1),
 		Doc: "Time between two looks for partitions that their preferred leader does not lead."},
+	{Name: cordonedDirs, Kind: List, Default: "", Update: PerBroker,
+		valid: rule{words: "empty, or *", why: func(v value) string {
+			if v.text() != "" && v.text() != "*" {
+				return "{} must be empty or *: single directories of a node cannot be cordoned"
+			}
+			return ""
+		}},
+		Doc: "Set to * while the node runs, it keeps new partitions away from the node, as before it is taken away (headrace cluster decommission sets it)."},
 	{Name: "unclean.leader.election.interval.ms", Kind: Long, Default: "300000", valid: atLeast(1),
 		Doc: "Time between two looks for partitions without a leader whose topic allows an unclean one."},
 }

@@ -91,7 +91,7 @@ var legacyRefused = []legacy{
 		why: "it configures an authorizer, which is not there, and a node must not run without what its file asks for"},
 	{refused: true, prefixes: words("config.providers."),
 		why: "Headrace cannot load Java classes"},
-	{refused: true, names: words("max.connections.per.ip.overrides cordoned.log.dirs"), off: []string{""},
+	{refused: true, names: words("max.connections.per.ip.overrides"), off: []string{""},
 		why: "this limit is not there yet"},
 	{refused: true, names: words("max.connection.creation.rate"), off: []string{"2147483647"},
 		why: "this limit is not there yet"},

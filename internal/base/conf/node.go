@@ -200,6 +200,10 @@ func chooseDirs(r reader, n *Node) error {
 	if len(n.LogDirs) == 0 {
 		return wrong("log.dirs", "log.dirs is empty: name the directory that holds the data")
 	}
+	// The controller goes by the cluster's metadata, where a node's file does not count.
+	if text, _ := r.l.Static.Get(cordonedDirs); strings.TrimSpace(text) != "" {
+		return wrong(cordonedDirs, "%s can be set only while the node runs: headrace config set node/%d %s=*", cordonedDirs, n.ID, cordonedDirs)
+	}
 	n.MetadataLogDir = r.text("metadata.log.dir")
 	if n.MetadataLogDir == "" {
 		n.MetadataLogDir = n.LogDirs[0]

@@ -74,6 +74,7 @@ func TestNodesThatCannotBeAreRefused(t *testing.T) {
 		{"controller.quorum.bootstrap.servers=other:0", `"other:0" is not host:port`},
 		{"broker.heartbeat.interval.ms=2000", "broker.session.timeout.ms=3000 is less than two heartbeats"},
 		{"log.dir=", "log.dirs is empty"},
+		{"cordoned.log.dirs=*", "can be set only while the node runs"},
 		{"queued.max.request.bytes=1000", "the largest request would never fit"},
 		{"group.min.session.timeout.ms=9000\ngroup.max.session.timeout.ms=8000", "group.min.session.timeout.ms is more than"},
 		{"default.replication.factor=0", "default.replication.factor must be at least 1"},
