@@ -73,6 +73,8 @@ type Config struct {
 	Settings func() Settings
 	// Features answers ApiVersions; nil means none.
 	Features func() Features
+	// Peers takes what other nodes send; nil means that it is refused.
+	Peers Peers
 	Admin
 }
 
