@@ -1,81 +1,145 @@
 // Package replica holds the rules by which one partition is replicated, apart from any disk, network or clock. node/partition
 // calls it under the partition's lock; it starts no goroutine.
+//
+// The words: an offset is safe on a replica when all below it is in a place that counts there, on disk or, where the topic says
+// that this is enough, written. A record is committed when it is below the high watermark, which follows what is safe on every
+// in-sync replica. A follower asks for records from where it is safe up to, never from where it merely wrote to: the offset of its
+// fetch is its word that all below outlives a crash of its machine.
 package replica
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
+// Nodes are the nodes on which partitions may be led and be in sync now, with the epoch of each one's registration. All
+// partitions share one: it is never changed once it was given.
+type Nodes map[kafka.NodeID]int64
+
 // Leadership is what the metadata says of a partition that this node leads.
 type Leadership struct {
-	Epoch    kafka.LeaderEpoch
-	Replicas []kafka.NodeID
-	ISR      []kafka.NodeID
+	Epoch kafka.LeaderEpoch
+	// PartitionEpoch counts the changes of the partition, those of its ISR included.
+	PartitionEpoch int32
+	Replicas       []kafka.NodeID
+	ISR            []kafka.NodeID
 	// MinISR is min.insync.replicas; what counts is the lesser of it and the number of replicas.
 	MinISR int
+	Active Nodes
+	// MaxLag is replica.lag.time.max.ms.
+	MaxLag time.Duration
 }
 
 // Leader is a partition as its leader sees it.
 type Leader struct {
 	self  kafka.NodeID
 	given Leadership
-	// epochStart is the log's end when the leadership began.
+	// epochStart is the log's end when the leadership began: all that any follower may lack of earlier epochs lies below it.
 	epochStart kafka.Offset
-	// safe is, for each replica heard of, the offset below which it has everything in a place that counts: on disk, or
-	// written where the node was told that this is enough. Invariant: it never sinks within an epoch.
-	safe map[kafka.NodeID]kafka.Offset
-	// Invariant: highWatermark <= safe[n] for each n of the ISR, from the first time that this held, and never sinks.
+	// safe is that of the leader's own log, NoOffset until it is told.
+	safe kafka.Offset
+	// followers are the other replicas; nil where there are none.
+	followers []follower
+	// pending is a change of the ISR that was proposed, and that no metadata has decided yet.
+	pending *pending
+	// Invariant: it never sinks, and it only rises to an offset that is safe on every member of the maximal ISR: of the ISR
+	// and of the one that is proposed, which may be the ISR already without this node knowing.
 	highWatermark kafka.Offset
 }
 
-// Lead begins a leadership at the log's end, with the high watermark that was known before.
-func Lead(self kafka.NodeID, g Leadership, end, highWatermark kafka.Offset) *Leader {
-	return &Leader{
-		self: self, given: g, epochStart: end, highWatermark: min(highWatermark, end),
-		safe: map[kafka.NodeID]kafka.Offset{},
+// Lead begins a leadership at the log's end, with the high watermark that was known before. Members of the ISR count as caught up
+// now: each has the whole of MaxLag to be heard of.
+func Lead(now time.Time, self kafka.NodeID, g Leadership, end, highWatermark kafka.Offset) *Leader {
+	l := &Leader{self: self, given: g, epochStart: end, safe: kafka.NoOffset, highWatermark: min(highWatermark, end)}
+	l.follow()
+	for i := range l.followers {
+		if f := &l.followers[i]; slices.Contains(g.ISR, f.id) {
+			f.caughtUp = now
+		}
 	}
+	return l
+}
+
+// follow makes followers those that the metadata names, and keeps what is known of them.
+func (l *Leader) follow() {
+	if len(l.given.Replicas) < 2 {
+		l.followers = nil
+		return
+	}
+	followers := make([]follower, 0, len(l.given.Replicas)-1)
+	for _, n := range l.given.Replicas {
+		if n == l.self {
+			continue
+		}
+		f := follower{id: n, safe: kafka.NoOffset, brokerEpoch: noBrokerEpoch, endThen: kafka.NoOffset, logStart: kafka.NoOffset}
+		if was := l.follower(n); was != nil {
+			f = *was
+		}
+		followers = append(followers, f)
+	}
+	l.followers = followers
 }
 
 // Epoch is that of the leadership.
 func (l *Leader) Epoch() kafka.LeaderEpoch { return l.given.Epoch }
 
-// HighWatermark is the offset below which records are on every in-sync replica, and so may be read and acknowledged.
+// EpochStart is the log's end when the leadership began.
+func (l *Leader) EpochStart() kafka.Offset { return l.epochStart }
+
+// HighWatermark is the offset below which records are safe on every in-sync replica, and so may be read and acknowledged.
 func (l *Leader) HighWatermark() kafka.Offset { return l.highWatermark }
 
-// Regive takes a change of the same epoch's ISR, replicas or minimum, and tells whether the high watermark moved.
-func (l *Leader) Regive(g Leadership) bool {
+// Followed tells whether there are other replicas.
+func (l *Leader) Followed() bool { return len(l.followers) > 0 }
+
+// Regive takes a change of the same leader epoch: of the ISR, the replicas, the minimum or the active nodes. It tells whether the
+// high watermark moved.
+func (l *Leader) Regive(now time.Time, g Leadership) bool {
+	if l.pending != nil && g.PartitionEpoch > l.pending.proposal.PartitionEpoch {
+		l.pending = nil
+	}
+	moved := !slices.Equal(g.Replicas, l.given.Replicas)
 	l.given = g
-	return l.advance()
+	if moved {
+		l.follow()
+	}
+	return l.advance(now)
 }
 
-// Secured says that replica n has everything below end safe, and tells whether the high watermark moved.
-func (l *Leader) Secured(n kafka.NodeID, end kafka.Offset) bool {
-	if was, ok := l.safe[n]; ok && was >= end {
+// Secured says that all below end is safe in the leader's own log, and tells whether the high watermark moved.
+func (l *Leader) Secured(now time.Time, end kafka.Offset) bool {
+	if l.safe >= end {
 		return false
 	}
-	l.safe[n] = end
-	return l.advance()
+	l.safe = end
+	return l.advance(now)
 }
 
-// Safe is the offset below which the leader's own log is safe.
-func (l *Leader) Safe() kafka.Offset { return l.safe[l.self] }
+// Safe is the offset below which the leader's own log is safe, NoOffset until it was told.
+func (l *Leader) Safe() kafka.Offset { return l.safe }
 
-// advance applies the rule: the high watermark is the least safe offset of the ISR, and stands still while the ISR is
-// smaller than the minimum, since what it would expose then could be lost with fewer replicas than were asked for.
-func (l *Leader) advance() bool {
-	if l.EnoughInSync() != nil || len(l.given.ISR) == 0 {
+// advance applies the rule: the high watermark is the least safe offset of the maximal ISR, and of the followers that are about to
+// join it. It stands still while the ISR is smaller than the minimum, since what it would expose then could be lost with fewer
+// replicas than were asked for.
+//
+// That it waits for who is about to join costs safety nothing, and without it nobody might ever join: a follower of a busy
+// partition is always a little behind, and who joins must have reached the high watermark.
+func (l *Leader) advance(now time.Time) bool {
+	if l.EnoughInSync() != nil {
 		return false
 	}
-	least, known := l.safe[l.given.ISR[0]]
-	for _, n := range l.given.ISR[1:] {
-		end, ok := l.safe[n]
-		known = known && ok
-		least = min(least, end)
+	least := l.safe
+	for i := range l.followers {
+		f := &l.followers[i]
+		if f.safe < least && (l.maximal(f.id) || l.joining(f, now)) {
+			least = f.safe
+		}
 	}
-	if !known || least <= l.highWatermark {
+	if least <= l.highWatermark {
 		return false
 	}
 	l.highWatermark = least

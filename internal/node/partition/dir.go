@@ -32,8 +32,7 @@ func (d *dir) fail(err error) {
 		return
 	}
 	for _, p := range d.set.in(d) {
-		p.replicated.Break()
-		p.secured.Break()
+		p.breakLines()
 	}
 	if f := d.set.DirFailed; f != nil {
 		f(d.Path(), err)

@@ -106,10 +106,10 @@ func (p *Partition) begin(log *commitlog.Log, opened *settings) error {
 	hw := min(max(p.dir.HighWatermark(p.tp), log.Start()), log.End())
 	p.role.log = log
 	p.highWatermark.Store(int64(hw))
-	p.replicated.Reset(hw)
-	p.secured.Reset(log.Flushed())
-	if p.role.given.Leader == p.set.Node {
-		return p.lead(hw)
+	log.Replicated(hw)
+	p.resetLines(log)
+	if p.leads() {
+		return p.lead(time.Now(), log, hw)
 	}
 	return nil
 }
@@ -127,8 +127,7 @@ func (p *Partition) end(why error) *commitlog.Log {
 		p.role.ended = why
 	}
 	p.role.Unlock()
-	p.replicated.Break()
-	p.secured.Break()
+	p.breakLines()
 	return log
 }
 

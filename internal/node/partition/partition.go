@@ -27,11 +27,12 @@ type Partition struct {
 	dir *dir
 	// cleared is closed when the folder of an earlier topic of this name is gone; nil when there was none.
 	cleared <-chan struct{}
-	// replicated is the line of the high watermark, secured that of what is safe in this node's own log.
-	replicated, secured await.Line
-	settings            atomic.Pointer[settings]
-	highWatermark       atomic.Int64
-	dirty               atomic.Bool // queued with the flusher
+	// replicated is the line of the high watermark, secured that of what is safe in this node's own log, and written that of
+	// the log's end: it goes on only while there are followers, which wait in it.
+	replicated, secured, written await.Line
+	settings                     atomic.Pointer[settings]
+	highWatermark                atomic.Int64
+	dirty                        atomic.Bool // queued with the flusher
 	// stalled is why the last flush could not be made, for want of room; nil once one was.
 	stalled atomic.Pointer[error]
 	traffic traffic
@@ -44,7 +45,10 @@ type Partition struct {
 		given  metadata.Partition // what the metadata says
 		log    *commitlog.Log     // nil before the first use, and after the end
 		leader *replica.Leader    // nil while another node leads, or before the log is open
-		ended  error              // why nothing goes on here: deleted, moved away or shut down
+		// cut says that the log was truncated, and that the recovery point on the disk may be beyond its end yet: nothing may
+		// be appended before it is not.
+		cut   bool
+		ended error // why nothing goes on here: deleted, moved away or shut down
 	}
 	rules sync.Mutex // guards the state of role.leader
 }
@@ -57,125 +61,6 @@ func (p *Partition) Name() kafka.TopicPartition { return p.tp }
 
 // TopicID is the topic's.
 func (p *Partition) TopicID() kafka.TopicID { return p.id }
-
-// lead takes up the leadership that role.given says; role is locked.
-func (p *Partition) lead(hw kafka.Offset) error {
-	log := p.role.log
-	err := log.AssignEpoch(p.role.given.LeaderEpoch)
-	if err != nil { // its dir has failed, so that nothing will be appended; what was flushed is read from a leader all the same
-		err = p.set.storageError(p.dir, fmt.Errorf("begin epoch %d of %v: %w", p.role.given.LeaderEpoch, p.tp, err))
-	}
-	p.role.leader = replica.Lead(p.set.Node, p.leadership(), log.End(), hw)
-	p.advance(p.role.leader, log, p.safe(log))
-	return err
-}
-
-func (p *Partition) leadership() replica.Leadership {
-	g := p.role.given
-	return replica.Leadership{
-		Epoch: g.LeaderEpoch, Replicas: g.Replicas, ISR: g.ISR, MinISR: p.settings.Load().topic.MinISR,
-	}
-}
-
-// safe is the offset below which this node's log counts as safe, by the topic's durability.
-func (p *Partition) safe(log *commitlog.Log) kafka.Offset {
-	if p.set.flushes(p) {
-		return log.Flushed()
-	}
-	return log.End()
-}
-
-// update takes a change of the partition's metadata.
-func (p *Partition) update(given metadata.Partition) error {
-	p.role.Lock()
-	defer p.role.Unlock()
-	was := p.role.given
-	p.role.given = given
-	if p.role.log == nil {
-		return nil
-	}
-	leads := given.Leader == p.set.Node
-	switch {
-	case leads && p.role.leader != nil && was.LeaderEpoch == given.LeaderEpoch:
-		p.regive()
-	case leads:
-		p.breakLines()
-		return p.lead(p.HighWatermark())
-	default:
-		p.role.leader = nil
-		p.breakLines()
-	}
-	return nil
-}
-
-// breakLines wakes all who wait, so that they look again at who leads.
-func (p *Partition) breakLines() {
-	p.replicated.Reset(p.HighWatermark())
-	p.secured.Reset(p.role.log.Flushed())
-}
-
-// configure takes a change of the topic's configuration.
-func (p *Partition) configure(s *settings) {
-	p.settings.Store(s)
-	p.role.Lock()
-	defer p.role.Unlock()
-	if p.role.log == nil {
-		return
-	}
-	p.role.log.SetConfig(s.log)
-	if p.role.leader != nil {
-		p.regive()
-		p.advance(p.role.leader, p.role.log, p.safe(p.role.log))
-	}
-}
-
-// regive passes the leadership's rules on; role is locked.
-func (p *Partition) regive() {
-	p.rules.Lock()
-	moved := p.role.leader.Regive(p.leadership())
-	p.rules.Unlock()
-	if moved {
-		p.advance(p.role.leader, p.role.log, p.role.leader.Safe())
-	}
-}
-
-// advance says that this node's log is safe below end, and wakes who waited for it or for the high watermark it moves.
-// role is held, shared or not.
-func (p *Partition) advance(l *replica.Leader, log *commitlog.Log, end kafka.Offset) {
-	p.rules.Lock()
-	l.Secured(p.set.Node, end)
-	hw := l.HighWatermark()
-	if kafka.Offset(p.highWatermark.Load()) < hw {
-		p.highWatermark.Store(int64(hw))
-		log.Replicated(hw)
-	}
-	p.rules.Unlock()
-	p.secured.Advance(end)
-	p.replicated.Advance(hw)
-}
-
-// stall is told by the flusher that there was no room for a flush. Who waits for it is told so: the records may become
-// durable yet, and a producer that sends them again is answered with their first place then.
-func (p *Partition) stall(why error) {
-	p.stalled.Store(&why)
-	p.role.Lock()
-	defer p.role.Unlock()
-	if p.role.log != nil {
-		p.breakLines()
-	}
-}
-
-// flushed is told by the flusher that everything below end is on disk.
-func (p *Partition) flushed() {
-	if p.stalled.Load() != nil {
-		p.stalled.Store(nil)
-	}
-	p.role.RLock()
-	defer p.role.RUnlock()
-	if p.role.leader != nil && p.role.log != nil {
-		p.advance(p.role.leader, p.role.log, p.safe(p.role.log))
-	}
-}
 
 // Rules are those for a batch that a client sends now.
 func (p *Partition) Rules(now time.Time, zstdAllowed bool) batch.ProduceRules {
@@ -196,7 +81,7 @@ func (p *Partition) Append(now time.Time, v batch.Validated, acks int16, origin 
 
 // appendIn is Append for who leads in the given epoch alone; NoLeaderEpoch stands for any.
 func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Validated, acks int16, origin commitlog.Origin, pause time.Duration) (commitlog.Appended, kafka.LeaderEpoch, error) {
-	log, err := p.use()
+	log, err := p.useToAppend()
 	if err != nil {
 		return commitlog.Appended{}, 0, err
 	}
@@ -223,7 +108,10 @@ func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Val
 	case p.set.flushes(p):
 		p.dir.flusher.add(p, pause)
 	default:
-		p.advance(l, log, a.End)
+		p.advance(now, l, log, a.End)
+	}
+	if l.Followed() {
+		p.written.Advance(a.End)
 	}
 	return a, l.Epoch(), nil
 }
@@ -255,6 +143,7 @@ func (p *Partition) LeaveMore(w *await.Waiter) { p.replicated.Leave(w) }
 func (p *Partition) Leave(w *await.Waiter) {
 	p.replicated.Leave(w)
 	p.secured.Leave(w)
+	p.written.Leave(w)
 }
 
 // Acked tells whether an append in the leader's epoch that ended before next may be acknowledged, or why it never will be.
@@ -297,4 +186,6 @@ func (p *Partition) Broken() bool { return p.replicated.Broken() }
 func (p *Partition) HighWatermark() kafka.Offset { return kafka.Offset(p.highWatermark.Load()) }
 
 // Waiting tells how many requests wait here, counted once for each line they are in.
-func (p *Partition) Waiting() int { return p.replicated.Waiting() + p.secured.Waiting() }
+func (p *Partition) Waiting() int {
+	return p.replicated.Waiting() + p.secured.Waiting() + p.written.Waiting()
+}

@@ -36,10 +36,7 @@ type Fetched struct {
 }
 
 // EpochEnd is the end of a leader epoch in the log.
-type EpochEnd struct {
-	Epoch kafka.LeaderEpoch
-	End   kafka.Offset
-}
+type EpochEnd = replica.EpochEnd
 
 // led runs f with the log, if this node leads and the client's idea of the epoch is ours.
 func (p *Partition) led(epoch kafka.LeaderEpoch, f func(log *commitlog.Log, l *replica.Leader) error) error {
@@ -107,7 +104,7 @@ func diverging(log *commitlog.Log, at Position) (*EpochEnd, error) {
 		return nil, fmt.Errorf("leader epoch %d is not in the log: %w", at.LastEpoch, kerr.OffsetOutOfRange)
 	}
 	if epoch < at.LastEpoch || end < at.Offset {
-		return &EpochEnd{epoch, end}, nil
+		return &EpochEnd{Epoch: epoch, End: end}, nil
 	}
 	return nil, nil
 }

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,6 +18,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/core/replica"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
 )
@@ -42,6 +45,10 @@ type Config struct {
 	OpenAtOnce int
 	// DirFailed, when set, is told of a log dir that went offline.
 	DirFailed func(path string, err error)
+	// ISRChanged, when set, is told of a partition led here of which a follower caught up: somebody should call its ProposeISR
+	// soon. It is called by who serves the follower's fetch, often, and must not block.
+	ISRChanged func(*Partition)
+	ReplicaLag time.Duration // replica.lag.time.max.ms, 30 s
 }
 
 func (c *Config) setDefaults() {
@@ -55,6 +62,7 @@ func (c *Config) setDefaults() {
 	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, time.Minute)
 	c.WatermarkInterval = cmp.Or(c.WatermarkInterval, 5*time.Second)
 	c.OpenAtOnce = cmp.Or(c.OpenAtOnce, 2)
+	c.ReplicaLag = cmp.Or(c.ReplicaLag, 30*time.Second)
 }
 
 // Set is the partitions hosted here.
@@ -71,6 +79,9 @@ type Set struct {
 	clearing map[kafka.TopicPartition]chan struct{}
 	chance   *rand.Rand // guarded by chanceMu
 	chanceMu sync.Mutex
+
+	// nodes are the active nodes of the last Image.
+	nodes atomic.Pointer[replica.Nodes]
 
 	upkeep   upkeep
 	cleaners *cleaners
@@ -190,11 +201,63 @@ func (s *Set) Apply(delta *metadata.Delta, img *metadata.Image) {
 			s.remove(kafka.TopicPartition{Topic: t.Name, Partition: int32(i)}, t.ID)
 		}
 	}
+	if len(delta.NodesChanged) > 0 {
+		s.takeNodes(img)
+	}
 	configs := map[string]*settings{}
 	for _, tp := range delta.PartitionsChanged {
 		s.change(tp, img, configs)
 	}
+	if len(delta.NodesChanged) > 0 {
+		now := time.Now()
+		for _, p := range s.All() {
+			p.activeChanged(now)
+		}
+	}
 	s.configure(delta, img, configs)
+}
+
+// takeNodes notes which nodes are active.
+func (s *Set) takeNodes(img *metadata.Image) {
+	nodes := replica.Nodes{}
+	for _, n := range img.Nodes() {
+		if n.Active() {
+			nodes[n.ID] = n.Epoch
+		}
+	}
+	s.nodes.Store(&nodes)
+}
+
+// active are the nodes that may lead and be in sync.
+func (s *Set) active() replica.Nodes {
+	if nodes := s.nodes.Load(); nodes != nil {
+		return *nodes
+	}
+	return nil
+}
+
+// Following walks the partitions that other nodes lead, sorted.
+func (s *Set) Following() iter.Seq[*Partition] {
+	return s.whose(func(p *Partition) bool { return p.follows() })
+}
+
+// Led walks the partitions that this node leads, sorted.
+func (s *Set) Led() iter.Seq[*Partition] {
+	return s.whose(func(p *Partition) bool { return p.leads() })
+}
+
+// whose walks the partitions whose role is as asked for when the walk comes to them.
+func (s *Set) whose(is func(*Partition) bool) iter.Seq[*Partition] {
+	return func(yield func(*Partition) bool) {
+		for _, p := range s.All() {
+			p.role.RLock()
+			ok := p.role.ended == nil && is(p)
+			p.role.RUnlock()
+			if ok && !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Set) topicSettings(topic string, img *metadata.Image, known map[string]*settings) *settings {

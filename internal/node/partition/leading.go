@@ -1,0 +1,138 @@
+package partition
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/replica"
+	"github.com/headrace/headrace/internal/node/await"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// FollowerFetch is what a follower asks of its leader, and says of itself.
+type FollowerFetch struct {
+	Replica     kafka.NodeID
+	BrokerEpoch int64
+	Offset      kafka.Offset // all below is safe on the follower
+	// Epoch is the leader epoch that it follows in, LastEpoch that of its last record, or -1.
+	Epoch, LastEpoch kafka.LeaderEpoch
+	LogStart         kafka.Offset
+	MaxBytes         int
+	MinOne           bool
+}
+
+// FetchAsReplica plans a read for a follower, up to the log's end, and takes note of how far it is. A follower whose log diverges is
+// told where (Fetched.Diverging), and nothing of it counts. An error may come with Start and the other offsets set.
+func (p *Partition) FetchAsReplica(now time.Time, f FollowerFetch) (got Fetched, err error) {
+	ready := false
+	err = p.led(f.Epoch, func(log *commitlog.Log, l *replica.Leader) error {
+		if err := p.replicaOf(l, f); err != nil {
+			return err
+		}
+		got, err = p.planForReplica(log, f)
+		if err != nil || got.Diverging != nil {
+			return err
+		}
+		if ready, err = p.note(now, log, l, f); err != nil {
+			got.Plan.Release()
+			got.Plan = commitlog.ReadPlan{}
+			return err
+		}
+		got.HighWatermark = p.HighWatermark()
+		return nil
+	})
+	if changed := p.set.ISRChanged; ready && changed != nil {
+		changed(p)
+	}
+	return got, err
+}
+
+// replicaOf refuses who is no replica. One that names no leader epoch cannot know of a newer assignment.
+func (p *Partition) replicaOf(l *replica.Leader, f FollowerFetch) error {
+	p.rules.Lock()
+	defer p.rules.Unlock()
+	switch {
+	case l.Replica(f.Replica):
+		return nil
+	case f.Epoch == kafka.NoLeaderEpoch:
+		return fmt.Errorf("node %d is not a replica of %v: %w", f.Replica, p.tp, kerr.NotLeaderForPartition)
+	default:
+		return l.Unknown(f.Replica)
+	}
+}
+
+func (p *Partition) planForReplica(log *commitlog.Log, f FollowerFetch) (got Fetched, err error) {
+	got.Start, got.HighWatermark, got.LSO = log.Start(), p.HighWatermark(), p.stable(log)
+	got.Diverging, err = diverging(log, Position{Offset: f.Offset, LastEpoch: f.LastEpoch})
+	if err != nil || got.Diverging != nil {
+		return got, err
+	}
+	got.Plan, err = log.Read(f.Offset, log.End(), f.MaxBytes, f.MinOne)
+	return got, err
+}
+
+// note counts what the follower has. It is called after the read, whose bounds it passed.
+func (p *Partition) note(now time.Time, log *commitlog.Log, l *replica.Leader, f FollowerFetch) (ready bool, err error) {
+	p.rules.Lock()
+	_, ready, err = l.Fetched(now, replica.Fetch{
+		Replica: f.Replica, BrokerEpoch: f.BrokerEpoch, Offset: f.Offset, LogStart: f.LogStart,
+	}, log.End())
+	hw := p.raise(l, log)
+	p.rules.Unlock()
+	p.replicated.Advance(hw)
+	return ready, err
+}
+
+// AwaitWritten joins w for a log end above seen: a follower's long poll.
+func (p *Partition) AwaitWritten(w *await.Waiter, seen kafka.Offset) { p.written.Join(w, seen+1) }
+
+// LeaveWritten gives up the place that AwaitWritten took.
+func (p *Partition) LeaveWritten(w *await.Waiter) { p.written.Leave(w) }
+
+// ISRMember is one replica of a proposal.
+type ISRMember = replica.Member
+
+// ISRProposal is an ISR that this node, as the leader, asks the controller for.
+type ISRProposal struct {
+	Partition      kafka.TopicPartition
+	TopicID        kafka.TopicID
+	LeaderEpoch    kafka.LeaderEpoch
+	PartitionEpoch int32
+	ISR            []ISRMember
+}
+
+// ProposeISR gives the ISR that the controller shall be asked for, if it is not the one there is: without followers that lag for
+// longer than maxLag, with those that caught up. Until it is settled there is no other.
+func (p *Partition) ProposeISR(now time.Time, maxLag time.Duration) (ISRProposal, bool) {
+	p.role.RLock()
+	defer p.role.RUnlock()
+	l, log := p.role.leader, p.role.log
+	if l == nil || log == nil {
+		return ISRProposal{}, false
+	}
+	p.rules.Lock()
+	defer p.rules.Unlock()
+	pr, ok := l.Propose(now, maxLag, log.End())
+	return ISRProposal{
+		Partition: p.tp, TopicID: p.id, LeaderEpoch: pr.LeaderEpoch, PartitionEpoch: pr.PartitionEpoch, ISR: pr.ISR,
+	}, ok
+}
+
+// ISRSettled tells what the controller answered to a proposal; err is a Kafka error that it gave, or any other if no answer came:
+// then ProposeISR gives the same again. What was accepted counts when the metadata shows it.
+func (p *Partition) ISRSettled(pr ISRProposal, err error) {
+	p.role.RLock()
+	defer p.role.RUnlock()
+	l, log := p.role.leader, p.role.log
+	if l == nil || log == nil {
+		return
+	}
+	p.rules.Lock()
+	l.Settled(time.Now(), replica.Proposal{LeaderEpoch: pr.LeaderEpoch, PartitionEpoch: pr.PartitionEpoch, ISR: pr.ISR}, err)
+	hw := p.raise(l, log)
+	p.rules.Unlock()
+	p.replicated.Advance(hw)
+}
