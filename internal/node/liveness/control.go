@@ -1,0 +1,89 @@
+package liveness
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/core/controller"
+)
+
+// control is the goroutine of the active controller's part: it fences who is silent or gone, gives leaders back and elects
+// unclean ones where that is allowed. While another node is the controller, or there is none to watch, it sleeps.
+func (w *Watch) control() {
+	var timer *time.Timer
+	balance, unclean := time.Now().Add(w.cfg.Balance), time.Now().Add(w.cfg.Unclean)
+	for {
+		var due <-chan time.Time
+		if w.watches() {
+			timer = time.NewTimer(w.cfg.Heartbeat)
+			due = timer.C
+		}
+		select {
+		case <-due:
+		case <-w.look:
+		case <-w.ctx.Done():
+			return
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		if !w.watches() {
+			continue
+		}
+		w.fenceSilent()
+		now := time.Now()
+		if w.cfg.Balance > 0 && !now.Before(balance) {
+			balance = now.Add(w.cfg.Balance)
+			w.submit("give leaders back", controller.BalanceLeaders{})
+		}
+		if w.cfg.Unclean > 0 && !now.Before(unclean) {
+			unclean = now.Add(w.cfg.Unclean)
+			w.submit("elect unclean leaders", controller.ElectUnclean{})
+		}
+	}
+}
+
+// watches tells whether this node is the active controller of several.
+func (w *Watch) watches() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.leads && w.several
+}
+
+// fenceSilent fences the nodes whose session is over, and those that a probe found gone.
+func (w *Watch) fenceSilent() {
+	img := w.cfg.Image()
+	others := w.others(img)
+	now := time.Now()
+	w.mu.Lock()
+	w.sessions.keep(now, others)
+	silent := w.sessions.due(now)
+	gone := w.gone
+	w.gone = nil
+	w.mu.Unlock()
+	slices.Sort(silent)
+	for _, id := range slices.Concat(gone, silent) {
+		n, ok := img.Node(id)
+		if !ok || n.Fenced {
+			continue
+		}
+		w.cfg.Log.Warn("node fenced", "node", id, "silent", slices.Contains(silent, id))
+		w.submit("fence node", controller.FenceNode{ID: id, Epoch: n.Epoch, Fenced: true})
+	}
+}
+
+// submit asks this node's own controller. What fails is tried at the next look, by whoever leads then.
+func (w *Watch) submit(doing string, req any) {
+	ctx, cancel := context.WithTimeout(w.ctx, w.cfg.Session)
+	defer cancel()
+	_, err := w.cfg.Submit(ctx, req)
+	var code *kerr.Error
+	if err == nil || w.ctx.Err() != nil || errors.As(err, &code) && code == kerr.NotController {
+		return
+	}
+	w.cfg.Log.Warn("the controller's work on nodes is put off", "doing", doing, "err", err)
+}

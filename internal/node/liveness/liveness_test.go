@@ -1,0 +1,306 @@
+package liveness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/controller"
+	"github.com/headrace/headrace/internal/core/metadata"
+)
+
+// world is what surrounds the Watch of node 1: an Image, a controller that notes what it is asked, processes that live or not.
+type world struct {
+	t *testing.T
+	*Watch
+
+	mu     sync.Mutex
+	img    *metadata.Image
+	asked  []string // what the controller was asked, besides heartbeats
+	beats  []kmsg.BrokerHeartbeatRequest
+	answer kmsg.BrokerHeartbeatResponse
+	dead   map[kafka.NodeID]bool
+	cutOff map[kafka.NodeID]bool // probes of them have no answer
+	down   []kafka.NodeID
+	heard  map[kafka.NodeID]time.Time
+}
+
+func start(t *testing.T, nodes ...kafka.NodeID) *world {
+	t.Helper()
+	w := &world{t: t, img: metadata.New("c"), dead: map[kafka.NodeID]bool{}, cutOff: map[kafka.NodeID]bool{}, heard: map[kafka.NodeID]time.Time{}}
+	for _, id := range nodes {
+		w.apply(&metadata.RegisterBrokerRecord{Node: id, Incarnation: kafka.TopicID{byte(id)}, Epoch: int64(id) * 10})
+	}
+	watch, err := Start(Config{
+		Self: 1, Log: slog.New(slog.DiscardHandler), Image: w.image, Submit: w.submit, Probe: w.probe,
+		Down: func() []kafka.NodeID { return w.down }, LastHeard: func(id kafka.NodeID) time.Time { return w.heard[id] },
+		LeaderLost: func(id kafka.NodeID) { w.note("leader lost: %d", id) },
+		Register:   func(context.Context) error { w.note("register"); return nil },
+		Session:    3 * time.Second, Heartbeat: 500 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Watch = watch
+	t.Cleanup(watch.Close)
+	w.Changed(w.image())
+	return w
+}
+
+func (w *world) image() *metadata.Image {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.img
+}
+
+func (w *world) apply(recs ...metadata.Record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.img, _ = w.img.Apply(recs, w.img.Offset()+1)
+}
+
+// led makes a node the active controller.
+func (w *world) led(id kafka.NodeID) {
+	w.mu.Lock()
+	w.img = w.img.WithController(id)
+	w.mu.Unlock()
+	w.Changed(w.image())
+	w.Led(id == 1)
+}
+
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, fmt.Sprintf(format, args...))
+}
+
+func (w *world) submit(_ context.Context, req any) (any, error) {
+	switch req := req.(type) {
+	case *kmsg.BrokerHeartbeatRequest:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.beats = append(w.beats, *req)
+		answer := w.answer
+		return &answer, nil
+	case controller.FenceNode:
+		w.note("fence %d of epoch %d", req.ID, req.Epoch)
+		w.apply(metadata.FenceBroker(req.ID, req.Epoch))
+		w.Changed(w.image())
+		return controller.FencedNode{Changed: true}, nil
+	}
+	return nil, kerr.UnsupportedVersion
+}
+
+func (w *world) probe(_ context.Context, to kafka.NodeID, incarnation kafka.TopicID) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if incarnation != (kafka.TopicID{byte(to)}) {
+		w.t.Errorf("probe of node %d asks for %v", to, incarnation)
+	}
+	if w.cutOff[to] {
+		return false, errors.New("no answer")
+	}
+	return !w.dead[to], nil
+}
+
+// within runs the world for a time, in which the named nodes send heartbeats to node 1, and tells what was asked.
+func (w *world) within(d time.Duration, beating ...kafka.NodeID) []string {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for _, id := range beating {
+			w.Heard(id)
+		}
+		time.Sleep(min(500*time.Millisecond, time.Until(end)))
+	}
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	asked := w.asked
+	w.asked = nil
+	return asked
+}
+
+func (w *world) want(got []string, want ...string) {
+	w.t.Helper()
+	if !slices.Equal(got, want) {
+		w.t.Errorf("asked %q, want %q", got, want)
+	}
+}
+
+func TestAKilledNodeIsFencedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(1)
+		w.dead[2] = true
+		w.Suspect(2)
+		w.want(w.within(time.Millisecond, 3), "fence 2 of epoch 20")
+	})
+}
+
+func TestABrokenConnectionToALivingNodeFencesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(1)
+		w.cutOff[3] = true
+		w.Suspect(2)
+		w.Suspect(3)
+		w.want(w.within(time.Hour, 2, 3))
+	})
+}
+
+func TestASilentNodeIsFencedWhenItsSessionIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(1)
+		w.want(w.within(2900*time.Millisecond, 3))
+		w.want(w.within(700*time.Millisecond, 3), "fence 2 of epoch 20")
+		w.want(w.within(time.Hour, 3))
+	})
+}
+
+func TestANewControllerProbesTheOneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(2)
+		w.dead[2], w.down = true, []kafka.NodeID{2}
+		w.led(1)
+		w.want(w.within(time.Millisecond, 3), "fence 2 of epoch 20")
+	})
+}
+
+func TestTheSessionOfTheControllerBeforeBeganWhenItWasLastHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(2)
+		w.heard[2] = time.Now()
+		w.within(1500 * time.Millisecond)
+		w.led(1)
+		w.want(w.within(1400*time.Millisecond, 3))
+		w.want(w.within(700*time.Millisecond, 3), "fence 2 of epoch 20")
+	})
+}
+
+func TestOthersLookAfterTheControllerAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(2)
+		w.dead[2], w.dead[3] = true, true
+		w.Suspect(3)
+		w.want(w.within(time.Second))
+		w.Suspect(2)
+		w.want(w.within(time.Millisecond), "leader lost: 2")
+	})
+}
+
+func TestANodeAloneSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1)
+		w.led(1)
+		w.want(w.within(time.Hour))
+		if len(w.beats) > 0 {
+			t.Errorf("%d heartbeats", len(w.beats))
+		}
+		w.apply(&metadata.RegisterBrokerRecord{Node: 2, Incarnation: kafka.TopicID{2}, Epoch: 20})
+		w.Changed(w.image())
+		w.within(10*time.Second, 2)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if n := len(w.beats); n < 19 || n > 22 {
+			t.Errorf("%d heartbeats in ten seconds with another node", n)
+		}
+	})
+}
+
+func TestAFencedNodeSendsAHeartbeatAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1)
+		w.apply(metadata.FenceBroker(1, 10))
+		w.Changed(w.image())
+		synctest.Wait()
+		if len(w.beats) != 1 || w.beats[0].BrokerEpoch != 10 || w.beats[0].CurrentMetadataOffset != int64(w.image().Offset()) {
+			t.Errorf("%+v", w.beats)
+		}
+	})
+}
+
+func TestANodeWhoseRegistrationIsGoneRegistersAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, code := range []*kerr.Error{kerr.StaleBrokerEpoch, kerr.BrokerIDNotRegistered} {
+			w := start(t, 1, 2)
+			w.mu.Lock()
+			w.answer.ErrorCode = code.Code
+			w.mu.Unlock()
+			w.want(w.within(499*time.Millisecond), "register")
+			w.Close()
+		}
+	})
+}
+
+func TestAStopWaitsUntilOthersLead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2)
+		w.led(2)
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			w.mu.Lock()
+			w.answer.ShouldShutdown = true
+			w.mu.Unlock()
+		}()
+		began := time.Now()
+		if err := w.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d < 300*time.Millisecond || d > 350*time.Millisecond {
+			t.Errorf("it took %s", d)
+		}
+		w.Close()
+		if last := w.beats[len(w.beats)-1]; !last.WantShutdown {
+			t.Errorf("%+v", last)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := start(t, 1, 2).Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a stop that nobody answers: %v", err)
+		}
+		if err := start(t, 1).Shutdown(ctx); err != nil {
+			t.Errorf("a node alone: %v", err)
+		}
+	})
+}
+
+// A process that was stopped finds all sessions over at once, with the heartbeats of the time unread.
+func TestSessionsDoNotCountTheTimeTheControllerSlept(t *testing.T) {
+	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
+	s := newSessions(3*time.Second, time.Second)
+	s.keep(at(0), []kafka.NodeID{2, 3})
+	if over := s.due(at(500)); over != nil {
+		t.Errorf("at first: %v", over)
+	}
+	if over := s.due(at(60_000)); over != nil {
+		t.Errorf("after a minute asleep: %v", over)
+	}
+	s.touch(at(60_100), 3)
+	var over []kafka.NodeID
+	for ms := 60_500; over == nil; ms += 500 {
+		over = s.due(at(ms))
+		if ms > 62_000 {
+			t.Fatalf("at %d nobody's session is over", ms)
+		}
+	}
+	if !slices.Equal(over, []kafka.NodeID{2}) {
+		t.Errorf("over: %v", over)
+	}
+	s.keep(at(61_000), []kafka.NodeID{3})
+	if over := s.due(at(62_000)); over != nil {
+		t.Errorf("a node that is no longer watched: %v", over)
+	}
+}
