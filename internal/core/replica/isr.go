@@ -68,19 +68,21 @@ func (l *Leader) Propose(now time.Time, maxLag time.Duration, end kafka.Offset) 
 
 // Settled takes the controller's answer to a proposal, and tells whether the high watermark moved.
 //
-// Only INELIGIBLE_REPLICA and INVALID_REQUEST say that it was looked at and not taken: the ISR is what it was. Accepted, or
-// refused because the partition has changed, it stays pending until the metadata shows what is: the controller may have accepted
-// it at an earlier try. Any other error leaves it open whether it was heard: it stays pending, and is proposed again.
+// INELIGIBLE_REPLICA and OPERATION_NOT_ATTEMPTED say that the partition is as this node knows it and that the proposal was not
+// taken: the ISR is what it was. The controller compares the partition's epoch first, so no earlier try of the same proposal was
+// taken either. Accepted, or refused because the partition has changed, it stays pending until the metadata shows what is. Any
+// other error leaves it open whether it was heard: it stays pending, and is proposed again as it was. A different one of the same
+// partition epoch would not do: the controller may take the first yet, and its members were not counted any more.
 func (l *Leader) Settled(now time.Time, p Proposal, err error) bool {
 	if l.pending == nil || !l.pending.proposal.equal(p) {
 		return false // the metadata was faster
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, kerr.IneligibleReplica), errors.Is(err, kerr.InvalidRequest):
+	case errors.Is(err, kerr.IneligibleReplica), errors.Is(err, kerr.OperationNotAttempted):
 		l.pending = nil
 		return l.advance(now)
-	case errors.Is(err, kerr.InvalidUpdateVersion), errors.Is(err, kerr.FencedLeaderEpoch), errors.Is(err, kerr.NotLeaderForPartition),
+	case errors.Is(err, kerr.InvalidUpdateVersion), errors.Is(err, kerr.FencedLeaderEpoch), errors.Is(err, kerr.InvalidRequest),
 		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.NewLeaderElected):
 	default:
 		l.pending.again = true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/replica"
 	"github.com/headrace/headrace/internal/node/await"
@@ -79,7 +80,8 @@ func (p *Partition) failed(log *commitlog.Log) error {
 }
 
 // AppendFetched appends what the leader of an epoch sent: whole batches, a part of one at the end is left out. It does not wait for
-// the flush; see AwaitSafe. It is refused when the epoch is over.
+// the flush; see AwaitSafe. It is refused when the epoch is over, and what is of a later epoch is left out: the answer was then
+// made when the leader was another already, and what this node has need not be what that one has before it.
 func (p *Partition) AppendFetched(now time.Time, epoch kafka.LeaderEpoch, batches []byte) error {
 	log, err := p.useToAppend()
 	if err != nil {
@@ -88,6 +90,9 @@ func (p *Partition) AppendFetched(now time.Time, epoch kafka.LeaderEpoch, batche
 	defer p.role.RUnlock()
 	if err := p.followsIn(epoch); err != nil {
 		return err
+	}
+	if batches, err = upToEpoch(batches, epoch); err != nil {
+		return fmt.Errorf("what the leader of %v sent: %w", p.tp, err)
 	}
 	before := log.End()
 	_, err = log.AppendFollower(now, batches)
@@ -99,6 +104,28 @@ func (p *Partition) AppendFetched(now time.Time, epoch kafka.LeaderEpoch, batche
 		}
 	}
 	return p.appendFailed(err)
+}
+
+// upToEpoch cuts batches off before the first of a later epoch.
+func upToEpoch(batches []byte, epoch kafka.LeaderEpoch) ([]byte, error) {
+	n := 0
+	for one, err := range batch.Split(batches) {
+		if errors.Is(err, batch.ErrShort) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		h, err := batch.ParseHeader(one)
+		if err != nil {
+			return nil, err
+		}
+		if h.LeaderEpoch > epoch {
+			break
+		}
+		n += len(one)
+	}
+	return batches[:n], nil
 }
 
 // appendFailed says what an error of an append means for the log dir.

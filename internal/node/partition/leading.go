@@ -136,3 +136,16 @@ func (p *Partition) ISRSettled(pr ISRProposal, err error) {
 	p.rules.Unlock()
 	p.replicated.Advance(hw)
 }
+
+// PreferredReplica is the follower that a consumer in a rack shall read from instead of here, if there is one.
+func (p *Partition) PreferredReplica(rack string, offset kafka.Offset, rackOf func(kafka.NodeID) string) (kafka.NodeID, bool) {
+	p.role.RLock()
+	defer p.role.RUnlock()
+	l, log := p.role.leader, p.role.log
+	if l == nil || log == nil {
+		return kafka.NoNode, false
+	}
+	p.rules.Lock()
+	defer p.rules.Unlock()
+	return l.Preferred(rack, offset, log.Start(), rackOf)
+}

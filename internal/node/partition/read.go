@@ -57,31 +57,52 @@ func (p *Partition) led(epoch kafka.LeaderEpoch, f func(log *commitlog.Log, l *r
 // Fetch plans a read. An error may come with Start and the other offsets set: OffsetOutOfRange does.
 func (p *Partition) Fetch(at Position) (f Fetched, err error) {
 	err = p.led(at.Epoch, func(log *commitlog.Log, _ *replica.Leader) error {
-		f.Start, f.HighWatermark, f.LSO = log.Start(), p.HighWatermark(), p.stable(log)
-		if f.Diverging, err = diverging(log, at); f.Diverging != nil || err != nil {
-			return err
-		}
-		limit := f.HighWatermark
-		if at.Committed {
-			limit = f.LSO
-		}
-		switch {
-		case at.Offset < f.Start || at.Offset > log.End():
-			return fmt.Errorf("offset %d is not in %d..%d: %w", at.Offset, f.Start, log.End(), kerr.OffsetOutOfRange)
-		case at.Offset >= limit:
-			return nil
-		}
-		f.Plan, err = log.Read(at.Offset, limit, at.MaxBytes, at.MinOne)
-		if err != nil || !at.Committed || f.Plan.Bytes == 0 {
-			return err
-		}
-		f.Aborted, err = log.AbortedTxns(at.Offset, f.Plan.Next)
-		if err != nil {
-			f.Plan.Release()
-			f.Plan = commitlog.ReadPlan{}
-		}
+		f, err = p.plan(log, at)
 		return err
 	})
+	return f, err
+}
+
+// FetchNearby is Fetch for a consumer that takes a follower too (KIP-392). A follower has what its leader told it is committed.
+func (p *Partition) FetchNearby(at Position) (Fetched, error) {
+	log, err := p.use()
+	if err != nil {
+		return Fetched{}, err
+	}
+	defer p.role.RUnlock()
+	if err := replica.CheckEpoch(at.Epoch, p.role.given.LeaderEpoch); err != nil {
+		return Fetched{}, err
+	}
+	if p.role.leader == nil && !p.follows() {
+		return Fetched{}, errNotLeader
+	}
+	return p.plan(log, at)
+}
+
+func (p *Partition) plan(log *commitlog.Log, at Position) (f Fetched, err error) {
+	f.Start, f.HighWatermark, f.LSO = log.Start(), p.HighWatermark(), p.stable(log)
+	if f.Diverging, err = diverging(log, at); f.Diverging != nil || err != nil {
+		return f, err
+	}
+	limit := f.HighWatermark
+	if at.Committed {
+		limit = f.LSO
+	}
+	switch {
+	case at.Offset < f.Start || at.Offset > log.End():
+		return f, fmt.Errorf("offset %d is not in %d..%d: %w", at.Offset, f.Start, log.End(), kerr.OffsetOutOfRange)
+	case at.Offset >= limit:
+		return f, nil
+	}
+	f.Plan, err = log.Read(at.Offset, limit, at.MaxBytes, at.MinOne)
+	if err != nil || !at.Committed || f.Plan.Bytes == 0 {
+		return f, err
+	}
+	f.Aborted, err = log.AbortedTxns(at.Offset, f.Plan.Next)
+	if err != nil {
+		f.Plan.Release()
+		f.Plan = commitlog.ReadPlan{}
+	}
 	return f, err
 }
 

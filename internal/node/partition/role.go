@@ -48,7 +48,9 @@ func (p *Partition) Role() Role {
 }
 
 // leads tells whether this node shall lead; role is held.
-func (p *Partition) leads() bool { return p.role.given.Leader == p.set.Node }
+func (p *Partition) leads() bool {
+	return p.role.ended == nil && p.role.given.Leader == p.set.Node && p.set.nodes.Load().registered
+}
 
 // follows tells whether this node shall follow another; role is held.
 func (p *Partition) follows() bool {
@@ -70,7 +72,7 @@ func (p *Partition) leadership() replica.Leadership {
 	g := p.role.given
 	return replica.Leadership{
 		Epoch: g.LeaderEpoch, PartitionEpoch: g.PartitionEpoch, Replicas: g.Replicas, ISR: g.ISR,
-		MinISR: p.settings.Load().topic.MinISR, Active: p.set.active(), MaxLag: p.set.ReplicaLag,
+		MinISR: p.settings.Load().topic.MinISR, Active: p.set.nodes.Load().active, MaxLag: p.set.ReplicaLag,
 	}
 }
 
@@ -139,13 +141,26 @@ func (p *Partition) configure(s *settings) {
 	p.nowSafe(log)
 }
 
-// activeChanged tells a leader with followers that other nodes are active than before.
-func (p *Partition) activeChanged(now time.Time) {
-	p.role.RLock()
-	defer p.role.RUnlock()
-	if l := p.role.leader; l != nil && p.role.log != nil && len(p.role.given.Replicas) > 1 {
-		p.regive(now, p.role.log)
+// nodesChanged tells a leader with followers that other nodes are active than before, one that may lead now to do so, and one whose
+// id another process has taken to stop.
+func (p *Partition) nodesChanged(now time.Time) error {
+	p.role.Lock()
+	defer p.role.Unlock()
+	log := p.role.log
+	switch {
+	case log == nil:
+	case !p.leads():
+		if p.role.leader != nil {
+			p.role.leader = nil
+			p.resetLines(log)
+		}
+	case p.role.leader == nil:
+		p.resetLines(log)
+		return p.lead(now, log, p.HighWatermark())
+	case p.role.leader.Followed():
+		p.regive(now, log)
 	}
+	return nil
 }
 
 // regive passes the leadership's rules on; role is held.

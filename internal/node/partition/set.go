@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/metadata"
-	"github.com/headrace/headrace/internal/core/replica"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
 )
@@ -49,6 +47,9 @@ type Config struct {
 	// soon. It is called by who serves the follower's fetch, often, and must not block.
 	ISRChanged func(*Partition)
 	ReplicaLag time.Duration // replica.lag.time.max.ms, 30 s
+	// Incarnation is that of this process. When set, nothing is led here before the metadata has the node registered under it:
+	// see nodes.
+	Incarnation kafka.TopicID
 }
 
 func (c *Config) setDefaults() {
@@ -80,8 +81,7 @@ type Set struct {
 	chance   *rand.Rand // guarded by chanceMu
 	chanceMu sync.Mutex
 
-	// nodes are the active nodes of the last Image.
-	nodes atomic.Pointer[replica.Nodes]
+	nodes atomic.Pointer[nodes] // of the last Image
 
 	upkeep   upkeep
 	cleaners *cleaners
@@ -110,6 +110,7 @@ func NewSet(c Config) (*Set, error) {
 		stop: make(chan struct{}), last: make(chan struct{}),
 	}
 	s.cleaners = newCleaners(s)
+	s.nodes.Store(&nodes{registered: c.Incarnation.IsZero()})
 	for _, ld := range c.Dirs {
 		d := &dir{Dir: ld, set: s}
 		d.flusher = newFlusher(d, c.FS, c.FlushMethod)
@@ -201,63 +202,18 @@ func (s *Set) Apply(delta *metadata.Delta, img *metadata.Image) {
 			s.remove(kafka.TopicPartition{Topic: t.Name, Partition: int32(i)}, t.ID)
 		}
 	}
-	if len(delta.NodesChanged) > 0 {
+	nodes := len(delta.NodesChanged) > 0
+	if nodes {
 		s.takeNodes(img)
 	}
 	configs := map[string]*settings{}
 	for _, tp := range delta.PartitionsChanged {
 		s.change(tp, img, configs)
 	}
-	if len(delta.NodesChanged) > 0 {
-		now := time.Now()
-		for _, p := range s.All() {
-			p.activeChanged(now)
-		}
+	if nodes {
+		s.nodesChanged()
 	}
 	s.configure(delta, img, configs)
-}
-
-// takeNodes notes which nodes are active.
-func (s *Set) takeNodes(img *metadata.Image) {
-	nodes := replica.Nodes{}
-	for _, n := range img.Nodes() {
-		if n.Active() {
-			nodes[n.ID] = n.Epoch
-		}
-	}
-	s.nodes.Store(&nodes)
-}
-
-// active are the nodes that may lead and be in sync.
-func (s *Set) active() replica.Nodes {
-	if nodes := s.nodes.Load(); nodes != nil {
-		return *nodes
-	}
-	return nil
-}
-
-// Following walks the partitions that other nodes lead, sorted.
-func (s *Set) Following() iter.Seq[*Partition] {
-	return s.whose(func(p *Partition) bool { return p.follows() })
-}
-
-// Led walks the partitions that this node leads, sorted.
-func (s *Set) Led() iter.Seq[*Partition] {
-	return s.whose(func(p *Partition) bool { return p.leads() })
-}
-
-// whose walks the partitions whose role is as asked for when the walk comes to them.
-func (s *Set) whose(is func(*Partition) bool) iter.Seq[*Partition] {
-	return func(yield func(*Partition) bool) {
-		for _, p := range s.All() {
-			p.role.RLock()
-			ok := p.role.ended == nil && is(p)
-			p.role.RUnlock()
-			if ok && !yield(p) {
-				return
-			}
-		}
-	}
 }
 
 func (s *Set) topicSettings(topic string, img *metadata.Image, known map[string]*settings) *settings {
