@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -37,6 +38,11 @@ type loop struct {
 	node  *raft.RawNode
 	store *storage
 	conf  *raftpb.ConfState
+	notes notes
+	// voters and learners are those of conf.
+	voters, learners []kafka.NodeID
+	// newcomer says that conf has a member that the last snapshot does not know.
+	newcomer bool
 	// image is after the entry at applied; the quorum's published Image is at most one turn behind it.
 	image     *metadata.Image
 	applied   uint64
@@ -48,6 +54,11 @@ type loop struct {
 	lastAppend int64
 
 	lead leadership
+	told told
+	loss loss
+	// members is how far the others are, made anew at each tick of a leader; ticks counts.
+	members []MemberStatus
+	ticks   int
 }
 
 func newLoop(cfg *Config, q *Quorum) (*loop, error) {
@@ -57,9 +68,10 @@ func newLoop(cfg *Config, q *Quorum) (*loop, error) {
 	}
 	_, conf, _ := store.InitialState()
 	l := &loop{
-		cfg: cfg, q: q, log: cfg.Logger, store: store, conf: conf, image: img,
+		cfg: cfg, q: q, log: cfg.Logger, store: store, image: img,
 		applied: store.state.Raft.Snapshot.Index, leader: kafka.NoNode,
 	}
+	l.setMembers(conf, store.state.Raft.Snapshot.Notes)
 	l.node, err = raft.NewRawNode(&raft.Config{
 		ID:                        raftID(cfg.NodeID),
 		ElectionTick:              electionTicks,
@@ -73,6 +85,7 @@ func newLoop(cfg *Config, q *Quorum) (*loop, error) {
 		CheckQuorum:               true,
 		PreVote:                   true,
 		DisableProposalForwarding: true,
+		StepDownOnRemoval:         true,
 		Logger:                    raftLogger{cfg.Logger},
 	})
 	if err != nil {
@@ -102,42 +115,72 @@ func (l *loop) turns() (err error) {
 			err = l.store.unread // raft knows no other way to say that its storage failed
 		}
 	}()
-	if l.alone() {
+	if l.decidesAlone() {
 		if err := l.node.Campaign(); err != nil {
 			return fmt.Errorf("campaign: %w", err)
 		}
 	}
 	ticker := time.NewTicker(l.cfg.TickInterval)
 	defer ticker.Stop()
+	defer l.endLoss()
 	for {
-		if err := l.settle(); err != nil {
+		if err := l.settleAll(); err != nil {
 			return err
 		}
 		// A node alone needs no time: nobody expects heartbeats of it.
 		ticks := ticker.C
-		if l.alone() && l.leading {
+		if l.leading && memberCount(l.conf) == 1 {
 			ticks = nil
 		}
-		select {
-		case s := <-l.q.inbox:
-			l.take(s)
-		case m := <-l.q.messages:
-			// Step refuses what is stale or malformed; there is no one to tell.
-			if err := l.node.Step(m); err != nil {
-				l.log.Debug("raft message refused", "from", nodeID(m.GetFrom()), "error", err)
-			}
-		case <-ticks:
-			l.node.Tick()
-		case <-l.q.stop:
-			return nil
+		if stop := l.await(ticks); stop {
+			return l.handOver(ticker.C)
 		}
 	}
 }
 
-// alone tells whether this node is the only voter.
-func (l *loop) alone() bool {
+// await takes one thing that arrives.
+func (l *loop) await(ticks <-chan time.Time) (stop bool) {
+	select {
+	case s := <-l.q.inbox:
+		l.take(s)
+	case m := <-l.q.messages:
+		l.stepMessage(time.Now(), m)
+	case h := <-l.q.hints:
+		l.takeHint(time.Now(), h)
+	case now := <-l.standTime():
+		l.stand(now)
+	case now := <-ticks:
+		l.tick(now)
+	case <-l.q.stop:
+		return true
+	}
+	return false
+}
+
+func (l *loop) tick(now time.Time) {
+	l.node.Tick()
+	l.watchMembers(now)
+	if l.ticks++; l.ticks%ruleTicks == 0 {
+		l.followRules(now)
+	}
+}
+
+// decidesAlone tells whether this node is the only voter.
+func (l *loop) decidesAlone() bool {
 	v := l.conf.GetVoters()
-	return len(v) == 1 && v[0] == raftID(l.cfg.NodeID) && len(l.conf.GetVotersOutgoing()) == 0
+	return len(v) == 1 && v[0] == raftID(l.cfg.NodeID) && !isJoint(l.conf)
+}
+
+// settleAll settles, and goes on while there are changes of members to propose.
+func (l *loop) settleAll() error {
+	for {
+		if err := l.settle(); err != nil {
+			return err
+		}
+		if proposed, err := l.changeMembers(time.Now()); err != nil || !proposed {
+			return err
+		}
+	}
 }
 
 // settle carries out what raft wants done until it wants nothing more.
@@ -153,8 +196,12 @@ func (l *loop) settle() error {
 		if err := l.activate(); err != nil {
 			return err
 		}
+		if err := l.snapshotForNewcomer(); err != nil {
+			return err
+		}
 		l.publish(was, delta)
 		l.tellStatus()
+		l.q.news.ring()
 	}
 	return l.snapshotIfDue()
 }
@@ -169,7 +216,7 @@ func (l *loop) carryOut(rd *raft.Ready) (*metadata.Delta, error) {
 			return nil, err
 		}
 	}
-	// Commits alone are not worth a write.
+	// Commits alone are not worth a write, but see commitsConf.
 	if !raft.IsEmptyHardState(rd.HardState) && l.voteChanged(rd.HardState) {
 		if err := l.roomFor(func() error { return l.store.saveHardState(rd.HardState, l.leader) }); err != nil {
 			return nil, err
@@ -180,6 +227,11 @@ func (l *loop) carryOut(rd *raft.Ready) (*metadata.Delta, error) {
 			return nil, err
 		}
 		if err := l.roomFor(l.store.flush); err != nil {
+			return nil, err
+		}
+	}
+	if l.store.commitsConf(rd.HardState.GetCommit()) {
+		if err := l.roomFor(func() error { return l.store.saveHardState(rd.HardState, l.leader) }); err != nil {
 			return nil, err
 		}
 	}
@@ -200,7 +252,7 @@ func (l *loop) receive(snap *raftpb.Snapshot) error {
 		return err
 	}
 	l.image = img.WithController(l.leader)
-	l.conf = snap.GetMetadata().GetConfState()
+	l.setMembers(snap.GetMetadata().GetConfState(), l.store.state.Raft.Snapshot.Notes)
 	l.applied = snap.GetMetadata().GetIndex()
 	return nil
 }
@@ -242,8 +294,7 @@ func (l *loop) encode(e *raftpb.Entry, base kafka.Offset) []byte {
 
 func (l *loop) send(messages []*raftpb.Message) {
 	if l.cfg.Send == nil {
-		l.log.Error("raft message without a way to send it", "to", nodeID(messages[0].GetTo()))
-		return
+		return // only a member that nobody admitted here could miss them
 	}
 	l.cfg.Send(messages)
 	for _, m := range messages {
@@ -257,6 +308,7 @@ func (l *loop) send(messages []*raftpb.Message) {
 // apply advances the Image by committed entries, all as one change.
 func (l *loop) apply(entries []*raftpb.Entry) (*metadata.Delta, error) {
 	var recs []metadata.Record
+	registered := false
 	for _, e := range entries {
 		switch {
 		case e.GetType() != raftpb.EntryNormal:
@@ -273,8 +325,15 @@ func (l *loop) apply(entries []*raftpb.Entry) (*metadata.Delta, error) {
 				return nil, fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
 			}
 			recs = append(recs, more...)
+			registered = registered || slices.ContainsFunc(more, isRegistration)
 		}
 		l.applied = e.GetIndex()
+	}
+	// Registrations tell where the nodes are. Nodes that restarted together and knew of no commit could not ask one another.
+	if registered && memberCount(l.conf) > 1 && l.store.state.Raft.Commit < l.applied {
+		if err := l.roomFor(func() error { return l.store.saveCommit(l.applied) }); err != nil {
+			return nil, err
+		}
 	}
 	if len(entries) == 0 {
 		return &metadata.Delta{}, nil
@@ -300,8 +359,34 @@ func (l *loop) applyConfChange(e *raftpb.Entry) error {
 	if err != nil {
 		return fmt.Errorf("apply conf change at index %d: %w", e.GetIndex(), err)
 	}
-	l.conf = l.node.ApplyConfChange(change)
+	about := l.notes
+	if context := change.AsV2().GetContext(); len(context) > 0 {
+		if about, err = decodeNotes(context); err != nil {
+			return fmt.Errorf("apply conf change at index %d: %w", e.GetIndex(), err)
+		}
+	}
+	before := l.conf
+	l.setMembers(l.node.ApplyConfChange(change), about)
+	for _, id := range slices.Concat(l.voters, l.learners) {
+		l.newcomer = l.newcomer || !isMember(before, id)
+	}
+	l.log.Info("members of the metadata quorum", "voters", l.voters, "learners", l.learners)
 	return nil
+}
+
+func isRegistration(r metadata.Record) bool { return r.Type() == metadata.TypeRegisterBroker }
+
+func (l *loop) setMembers(conf *raftpb.ConfState, about notes) {
+	l.conf, l.notes = conf, about.of(conf)
+	l.voters = nodeIDs(union(conf.GetVoters(), conf.GetVotersOutgoing()))
+	l.learners = nodeIDs(union(conf.GetLearners(), conf.GetLearnersNext()))
+}
+
+// union is sorted.
+func union(a, b []uint64) []uint64 {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // publish gives the Image out when it changed, and then answers those who waited for it. Until this node has caught up
@@ -323,6 +408,7 @@ func (l *loop) publish(was *metadata.Image, delta *metadata.Delta) {
 	if first || !delta.Empty() {
 		l.cfg.Publish(delta, l.image)
 	}
+	l.q.published.Store(int64(l.image.Offset()))
 	if first {
 		l.published = true
 		close(l.q.ready)
@@ -331,20 +417,33 @@ func (l *loop) publish(was *metadata.Image, delta *metadata.Delta) {
 }
 
 // caughtUp tells whether all that was committed before this node started is applied: a leader knows once its own first
-// entry and what it bootstraps with are, another node once a leader has told it what is committed.
+// entry and what it bootstraps with are, another node once all is applied that a leader has told it is committed.
 func (l *loop) caughtUp() bool {
 	if l.leading {
 		return l.lead.active && l.applied >= l.lead.proposed
 	}
-	hs := l.node.BasicStatus().HardState
-	return l.leader != kafka.NoNode && l.applied > 0 && l.applied >= hs.GetCommit()
+	return l.leader != kafka.NoNode && l.told.known && l.told.term == l.term && l.applied > 0 && l.applied >= l.told.commit
+}
+
+// snapshotForNewcomer makes a snapshot that names a new member. It is sent the newest one, and could not take one that does
+// not know it.
+func (l *loop) snapshotForNewcomer() error {
+	if !l.newcomer {
+		return nil
+	}
+	l.newcomer = false
+	return l.roomFor(l.takeSnapshot)
+}
+
+func (l *loop) takeSnapshot() error {
+	return l.store.takeSnapshot(l.image, l.applied, l.conf, l.notes, l.lastAppend)
 }
 
 func (l *loop) snapshotIfDue() error {
 	if l.store.sinceSnapshot < l.cfg.SnapshotBytes || l.applied <= l.store.state.Raft.Snapshot.Index {
 		return nil
 	}
-	err := l.store.takeSnapshot(l.image, l.applied, l.conf, l.lastAppend)
+	err := l.takeSnapshot()
 	if vfs.Refused(err) {
 		l.log.Warn("no room for a snapshot of the metadata: the log stays as long as it is", "error", err)
 		return nil
@@ -352,14 +451,10 @@ func (l *loop) snapshotIfDue() error {
 	return err
 }
 
-func (l *loop) tellStatus() {
-	l.q.status.Store(&Status{
-		Leader: l.leader, Vote: kafka.NodeID(l.store.state.VotedID), Leads: l.leading, Term: int32(l.term), Voters: nodeIDs(l.conf.GetVoters()), Learners: nodeIDs(l.conf.GetLearners()),
-		End: l.store.log.End(), Applied: l.image.Offset(),
-	})
-}
-
 // errNotLeader is the answer of a node that does not lead.
 func (l *loop) errNotLeader() error {
+	if l.leader == kafka.NoNode {
+		return l.q.errNoLeader()
+	}
 	return fmt.Errorf("node %d is not the active controller, node %d is: %w", l.cfg.NodeID, l.leader, kerr.NotController)
 }

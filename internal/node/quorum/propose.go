@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/peer"
 	"github.com/headrace/headrace/internal/core/controller"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
@@ -15,12 +17,15 @@ import (
 // submission is one call of Submit. reply has room for the one outcome, so that the loop never waits for the caller.
 type submission struct {
 	req   any
+	until time.Time // when the caller gives up; zero for never
 	reply chan outcome
 }
 
 type outcome struct {
 	reply any
-	err   error
+	// offset is that of the newest metadata that the reply may depend on.
+	offset kafka.Offset
+	err    error
 }
 
 // leadership is what the loop knows while this node leads, from the moment that its first entry is applied.
@@ -47,6 +52,7 @@ type leadership struct {
 	// electedAt is the index of this term's first entry once it is applied; 0 before.
 	electedAt uint64
 	active    bool
+	since     time.Time // when it became active
 	// speculative is the Image after the entry at proposed. Invariant: proposed >= applied while active.
 	speculative *metadata.Image
 	proposed    uint64
@@ -54,6 +60,12 @@ type leadership struct {
 	begun []begun
 	// waiting are ordered by index.
 	waiting []ticket
+	// changeAt is the index of the newest change of members that this leader proposed: one at a time. wants are the changes
+	// that were asked for.
+	changeAt uint64
+	wants    []*want
+	// told says that Config.Led knows of this leadership.
+	told bool
 	// held came in after the election was won and before the first entry was applied.
 	held []*submission
 }
@@ -93,11 +105,29 @@ func (l *loop) take(s *submission) {
 func (l *loop) submit(now time.Time, s *submission) {
 	switch {
 	case l.lead.active:
-		l.step(now, s)
+		l.decide(now, s)
 	case l.leading && len(l.lead.held) < inboxSize:
 		l.lead.held = append(l.lead.held, s)
 	default:
 		s.reply <- outcome{err: l.errNotLeader()}
+	}
+}
+
+// decide answers what is about the quorum itself; the controller does the rest.
+func (l *loop) decide(now time.Time, s *submission) {
+	switch req := s.req.(type) {
+	case *kmsg.DescribeQuorumRequest:
+		s.reply <- outcome{reply: l.describe(now, req), offset: l.image.Offset()}
+	case *kmsg.AddRaftVoterRequest:
+		l.addVoter(now, s, req)
+	case *kmsg.RemoveRaftVoterRequest:
+		l.removeVoter(now, s, req)
+	case *kmsg.UnregisterBrokerRequest:
+		l.unregister(now, s, req)
+	case *peer.JoinRequest:
+		l.join(now, s, req)
+	default:
+		l.step(now, s)
 	}
 }
 
@@ -113,7 +143,7 @@ func (l *loop) step(now time.Time, s *submission) {
 		return
 	}
 	if l.lead.proposed == l.applied {
-		s.reply <- outcome{reply: out.Reply}
+		s.reply <- outcome{reply: out.Reply, offset: l.image.Offset()}
 		return
 	}
 	l.lead.waiting = append(l.lead.waiting, ticket{l.lead.proposed, s, out.Reply})
@@ -141,6 +171,7 @@ func (l *loop) activate() error {
 	l.lead.active = true
 	l.lead.speculative, l.lead.proposed = l.image, l.applied
 	now := time.Now()
+	l.lead.since = now
 	boot := l.cfg.Controller.Step(now, l.cfg.Rand, l.image, controller.Bootstrap{})
 	if boot.Err != nil {
 		return fmt.Errorf("bootstrap: %w", boot.Err)
@@ -153,7 +184,11 @@ func (l *loop) activate() error {
 	held := l.lead.held
 	l.lead.held = nil
 	for _, s := range held {
-		l.step(now, s)
+		l.decide(now, s)
+	}
+	l.lead.told = true
+	if l.cfg.Led != nil {
+		l.cfg.Led(true, int32(l.term))
 	}
 	return nil
 }
@@ -164,7 +199,7 @@ func (l *loop) answer() {
 	due := 0
 	for due < len(l.lead.waiting) && l.lead.waiting[due].index <= l.applied {
 		t := &l.lead.waiting[due]
-		t.to.reply <- outcome{reply: t.reply}
+		t.to.reply <- outcome{reply: t.reply, offset: l.image.Offset()}
 		due++
 	}
 	if due == len(l.lead.waiting) {
@@ -191,6 +226,12 @@ func (l *loop) resign(why error) {
 	}
 	for _, s := range l.lead.held {
 		s.reply <- outcome{err: why}
+	}
+	for _, w := range l.lead.wants {
+		w.end(why)
+	}
+	if l.lead.told && l.cfg.Led != nil {
+		l.cfg.Led(false, int32(l.term))
 	}
 	l.lead = leadership{}
 }

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/headrace/headrace/internal/base/histogram"
@@ -83,14 +82,21 @@ func (c *Config) validate() error {
 	case c.Log == nil, c.FS == nil, c.Dir == "", c.Rand == nil, c.Logger == nil, c.Controller == nil, c.Publish == nil:
 		return errors.New("quorum: Log, FS, Dir, Rand, Logger, Controller and Publish must be set")
 	}
-	if len(c.Voters) == 0 {
+	if len(c.Voters) == 0 && !c.Joined {
 		c.Voters = []kafka.NodeID{c.NodeID}
 	}
-	if len(c.Voters) > 1 && c.Send == nil {
-		return errors.New("quorum: several voters need Send")
+	if c.MaxVoters == 0 {
+		c.MaxVoters = 3
 	}
-	if !slices.Contains(c.Voters, c.NodeID) {
+	switch {
+	case (len(c.Voters) > 1 || c.Joined) && c.Send == nil:
+		return errors.New("quorum: several nodes need Send")
+	case c.Joined && len(c.Voters) > 0:
+		return errors.New("quorum: who joins has no voters")
+	case !c.Joined && !slices.Contains(c.Voters, c.NodeID):
 		return fmt.Errorf("quorum: node %d is none of the voters %v", c.NodeID, c.Voters)
+	case c.MaxVoters%2 == 0 || c.MaxVoters < 1:
+		return fmt.Errorf("quorum: %d voters at most: must be odd", c.MaxVoters)
 	}
 	if c.SnapshotBytes == 0 {
 		c.SnapshotBytes = defaultSnapshotBytes
@@ -124,10 +130,20 @@ type Log interface {
 // Quorum is this node's part of the metadata quorum. Its methods may be called by many at once, but not from Publish,
 // except Image.
 type Quorum struct {
-	image    atomic.Pointer[metadata.Image]
-	status   atomic.Pointer[Status]
+	cfg    *Config
+	image  atomic.Pointer[metadata.Image]
+	status atomic.Pointer[Status]
+	// published is the offset of the Image whose Publish has returned, -1 before the first. news rings when it or the leader
+	// changes.
+	published atomic.Int64
+	news      bell
+	heard     struct {
+		mu sync.Mutex
+		at map[kafka.NodeID]time.Time
+	}
 	inbox    chan *submission
 	messages chan *raftpb.Message
+	hints    chan hint
 	stop     chan struct{}
 	once     sync.Once
 	ready    chan struct{}
@@ -146,6 +162,8 @@ func Start(cfg Config) (*Quorum, error) {
 		return nil, err
 	}
 	q := &Quorum{
+		cfg:      &cfg,
+		hints:    make(chan hint, hintsSize),
 		inbox:    make(chan *submission, inboxSize),
 		messages: make(chan *raftpb.Message, inboxSize),
 		stop:     make(chan struct{}),
@@ -157,6 +175,8 @@ func Start(cfg Config) (*Quorum, error) {
 		return nil, fmt.Errorf("start metadata quorum in %s: %w", cfg.Dir, err)
 	}
 	q.image.Store(l.image)
+	q.published.Store(-1)
+	q.heard.at = map[kafka.NodeID]time.Time{}
 	l.tellStatus()
 	q.loops.Go(func() {
 		q.err = l.run()
@@ -195,53 +215,8 @@ func (q *Quorum) Err() error {
 	}
 }
 
-// Submit asks the controller, which must be this node, and returns its reply when the records that it decided are
-// durable, committed, applied and published; a reply that needed no records waits until all that it has seen is.
-//
-// Errors wrap kerr.NotController when another node leads, or when this one ceased to before it was sure: the request may
-// then have been carried out nevertheless, as it may when ctx ends. Errors of the controller are its own.
-func (q *Quorum) Submit(ctx context.Context, req any) (any, error) {
-	s := &submission{req: req, reply: make(chan outcome, 1)}
-	select {
-	case q.inbox <- s:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-q.done:
-		return nil, q.ended()
-	}
-	select {
-	case o := <-s.reply:
-		return o.reply, o.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-q.done:
-	}
-	// The loop may have answered just before it ended.
-	select {
-	case o := <-s.reply:
-		return o.reply, o.err
-	default:
-		return nil, q.ended()
-	}
-}
-
-func (q *Quorum) ended() error {
-	if q.err != nil {
-		return fmt.Errorf("metadata quorum has failed: %w", q.err)
-	}
-	return fmt.Errorf("metadata quorum is closed: %w", kerr.NotController)
-}
-
-// Receive takes a message of another node. It never waits: what finds the inbox full is dropped, and sent again by raft.
-func (q *Quorum) Receive(m *raftpb.Message) {
-	select {
-	case q.messages <- m:
-	default:
-	}
-}
-
-// Close stops the loop and waits for it. Requests not yet answered get kerr.NotController. It returns why the loop had
-// ended before, if it had.
+// Close stops the loop and waits for it. A node that leads first has another voter take over, which takes half a second at
+// most. Requests not yet answered get kerr.NotController. It returns why the loop had ended before, if it had.
 func (q *Quorum) Close() error {
 	q.once.Do(func() { close(q.stop) })
 	q.loops.Wait()

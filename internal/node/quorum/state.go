@@ -35,6 +35,8 @@ type raftState struct {
 	NodeID    int32  `json:"nodeId"`
 	// Commit is a lower bound: commits alone are not written down, a new leader finds them again.
 	Commit uint64 `json:"commit"`
+	// Joined says that this node knows no members but those that a leader's snapshot will name.
+	Joined bool `json:"joined,omitempty"`
 	// Snapshot is where the log begins for raft. Index 0 is the empty Image.
 	Snapshot snapshotPoint `json:"snapshot"`
 	// Checksum is the CRC-32C of the file as it is without this field; a file of an earlier version has none. It is in no state
@@ -48,6 +50,8 @@ type snapshotPoint struct {
 	Epoch  int32        `json:"epoch"`
 	Index  uint64       `json:"index"`
 	Conf   confState    `json:"conf"`
+	// Notes are on the members in Conf.
+	Notes notes `json:"members,omitempty"`
 }
 
 // confState are raft's members as of a snapshot, by raft's ids (node id + 1).
@@ -88,7 +92,7 @@ func parseState(b []byte) (state, error) {
 		return s, fmt.Errorf("data_version %d, only 1 is known", s.DataVersion)
 	case s.LeaderEpoch < 0 || s.VotedID < -1:
 		return s, fmt.Errorf("leaderEpoch %d, votedId %d", s.LeaderEpoch, s.VotedID)
-	case len(p.Conf.Voters) == 0:
+	case len(p.Conf.Voters) == 0 && (!s.Raft.Joined || p.Index > 0):
 		return s, errors.New("no voters")
 	case p.Offset < 0 || p.Epoch < 0 || p.Epoch > s.LeaderEpoch || (p.Index == 0) != (p.Offset == 0):
 		return s, fmt.Errorf("snapshot at offset %d of epoch %d, index %d", p.Offset, p.Epoch, p.Index)

@@ -3,6 +3,7 @@ package quorum
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -42,6 +43,8 @@ type storage struct {
 	// sinceSnapshot are the bytes of the entries after the snapshot.
 	sinceSnapshot int64
 	buf           []byte
+	// confs are the indexes of the changes of members in the log that the state file does not know as committed.
+	confs []uint64
 	// unread is why entries could not be read; raft panics with it.
 	unread error
 }
@@ -92,7 +95,7 @@ func newState(cfg *Config) state {
 		voters[i] = raftID(id)
 	}
 	st := state{LeaderID: -1, VotedID: -1, DataVersion: 1}
-	st.Raft.ClusterID, st.Raft.NodeID = cfg.ClusterID, int32(cfg.NodeID)
+	st.Raft.ClusterID, st.Raft.NodeID, st.Raft.Joined = cfg.ClusterID, int32(cfg.NodeID), cfg.Joined
 	st.Raft.Snapshot.Conf.Voters = voters
 	return st
 }
@@ -153,6 +156,13 @@ func (s *storage) scan() error {
 				return fmt.Errorf("batch at offset %d of epoch %d where %d was expected", h.BaseOffset, h.LeaderEpoch, next)
 			}
 			s.refs = append(s.refs, entryRef{h.BaseOffset, uint64(h.LeaderEpoch)})
+			if index := s.last(); h.Attributes.IsControl() && index > s.state.Raft.Commit {
+				e, err := decodeEntry(one, index)
+				if err != nil {
+					return err
+				}
+				s.noteConf(e)
+			}
 			s.sinceSnapshot += int64(len(one))
 			next = h.NextOffset()
 		}
@@ -169,6 +179,14 @@ func (s *storage) offsetAfter(index uint64) kafka.Offset {
 		return s.log.End()
 	}
 	return s.refs[index+1-s.first].base
+}
+
+// endAt is offsetAfter for an entry that may be gone: then it is the log's start.
+func (s *storage) endAt(index uint64) kafka.Offset {
+	if index+1 < s.first || index > s.last() {
+		return s.log.Start()
+	}
+	return s.offsetAfter(index)
 }
 
 // InitialState implements raft.Storage.
@@ -261,9 +279,12 @@ func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b, err = appendToSnapshot(b, p.Notes, p.Offset); err != nil {
+		return nil, err
+	}
 	term := uint64(p.Epoch)
 	return &raftpb.Snapshot{
-		Data:     appendSnapshotOffset(b, p.Offset),
+		Data:     b,
 		Metadata: &raftpb.SnapshotMetadata{ConfState: p.Conf.raft(), Index: &p.Index, Term: &term},
 	}, nil
 }
@@ -308,6 +329,9 @@ func (s *storage) append(entries []*raftpb.Entry, encode func(*raftpb.Entry, kaf
 		return err
 	}
 	s.refs = append(s.refs, refs...)
+	for _, e := range entries {
+		s.noteConf(e)
+	}
 	s.sinceSnapshot += int64(len(out))
 	s.remember(entries)
 	return nil
@@ -327,6 +351,7 @@ func (s *storage) truncate(from uint64) error {
 	}
 	base := s.refs[from-s.first].base
 	s.refs = s.refs[:from-s.first]
+	s.confs = slices.DeleteFunc(s.confs, func(i uint64) bool { return i >= from })
 	s.cached, s.cachedBytes = nil, 0
 	if err := s.log.TruncateTo(base); err != nil {
 		return fmt.Errorf("truncate the metadata log at offset %d: %w", base, err)
@@ -350,10 +375,39 @@ func (s *storage) remember(entries []*raftpb.Entry) {
 	}
 }
 
+func (s *storage) noteConf(e *raftpb.Entry) {
+	if e.GetType() != raftpb.EntryNormal {
+		s.confs = append(s.confs, e.GetIndex())
+	}
+}
+
+// commitsConf tells whether a commit covers a change of members that the state file does not know as committed.
+//
+// Such a commit is written down before anything is said or done about it. Commits are lower bounds otherwise, and a node
+// that restarts may know fewer of them than before; but it must never go back to members that it had left. Say node 1 was
+// the only voter, and 2 and 3 became voters. Restarted with the log, but with a commit from before, it would be alone again,
+// elect itself, and commit what 2 and 3 know nothing of, while they elect one of themselves. For the same reason the
+// commit of change n must be durable before the entry of change n+1 is acknowledged: both come in one message, for a leader
+// proposes a change only when it has applied the one before.
+func (s *storage) commitsConf(commit uint64) bool { return len(s.confs) > 0 && s.confs[0] <= commit }
+
 // saveHardState keeps term and vote. Commit is not allowed to run ahead of what is durable.
 func (s *storage) saveHardState(hs *raftpb.HardState, leader kafka.NodeID) error {
 	s.state.LeaderID = int32(leader)
 	s.state.LeaderEpoch, s.state.VotedID = int32(hs.GetTerm()), int32(nodeID(hs.GetVote()))
-	s.state.Raft.Commit = max(s.state.Raft.Commit, min(hs.GetCommit(), s.last()))
-	return saveState(s.fs, s.dir, s.state)
+	return s.saveCommit(hs.GetCommit())
+}
+
+// saveCommit writes the state with a commit that is at least that.
+func (s *storage) saveCommit(commit uint64) error {
+	s.state.Raft.Commit = max(s.state.Raft.Commit, min(commit, s.last()))
+	if err := saveState(s.fs, s.dir, s.state); err != nil {
+		return err
+	}
+	s.forgetConfs()
+	return nil
+}
+
+func (s *storage) forgetConfs() {
+	s.confs = slices.DeleteFunc(s.confs, func(i uint64) bool { return i <= s.state.Raft.Commit })
 }
