@@ -68,3 +68,6 @@ func (v Verdict) List() []Anomaly {
 	slices.SortFunc(list, func(a, b Anomaly) int { return strings.Compare(a.Kind, b.Kind) })
 	return list
 }
+
+// Add notes an anomaly of a kind of the caller's own.
+func (v Verdict) Add(kind, text string) { v.add(kind, "%s", text) }

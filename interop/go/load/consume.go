@@ -1,0 +1,133 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/interop/go/history"
+)
+
+// What consumers complain of.
+const (
+	// ConsumerDataLoss: the log ends, or has other epochs, before where the consumer was.
+	ConsumerDataLoss = "consumer-data-loss"
+	// DamagedBatch: a batch whose checksum is wrong was served.
+	DamagedBatch = "damaged-batch"
+)
+
+// tail reads all partitions from their start and goes with their end.
+func (l *Load) tail() {
+	starts := map[int32]int64{}
+	for p := range l.cfg.Partitions {
+		starts[p] = 0
+	}
+	l.read(l.ctx, l.cfg.Recorder.Consumer("tail", ""), starts, nil)
+}
+
+// replay reads from a random place to the end, for a while, and again.
+func (l *Load) replay() {
+	chance := l.chance(200)
+	log := l.cfg.Recorder.Consumer("replay", "")
+	for l.ctx.Err() == nil {
+		starts := l.cfg.Recorder.AckedEnds()
+		for p, end := range starts {
+			starts[p] = chance.Int64N(end)
+		}
+		life, cancel := context.WithTimeout(l.ctx, between(chance, shortLife, longLife))
+		if len(starts) > 0 {
+			l.read(life, log, starts, nil)
+		} else {
+			pause(life, time.Second)
+		}
+		cancel()
+	}
+}
+
+// read follows the partitions from where it is told until ctx ends, or done says so after a poll.
+func (l *Load) read(ctx context.Context, log *history.Consumer, starts map[int32]int64, done func(at map[int32]int64) bool) {
+	from := map[int32]kgo.Offset{}
+	for p, o := range starts {
+		from[p] = kgo.NewOffset().At(o)
+		log.Assigned(p, o)
+	}
+	cl, err := l.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: from}), kgo.FetchMaxWait(500*time.Millisecond))
+	if err != nil {
+		l.cfg.Note("client", err.Error())
+		return
+	}
+	defer cl.Close()
+	at := maps.Clone(starts)
+	for ctx.Err() == nil {
+		if done != nil && done(at) {
+			return
+		}
+		fetches := cl.PollFetches(ctx)
+		l.complaints(log.Name, fetches)
+		for p, end := range note(log, fetches) {
+			at[p] = end
+		}
+	}
+}
+
+// note writes what was fetched into the log, and returns one past the last offset of each partition.
+func note(log *history.Consumer, fetches kgo.Fetches) map[int32]int64 {
+	ends := map[int32]int64{}
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		reads := make([]history.Read, 0, len(p.Records))
+		for _, r := range p.Records {
+			reads = append(reads, history.Read{Offset: r.Offset, Value: decode(r.Value)})
+			ends[p.Partition] = r.Offset + 1
+		}
+		log.Polled(p.Partition, reads)
+	})
+	return ends
+}
+
+// complaints passes on errors of a fetch that are more than a node that is away.
+func (l *Load) complaints(name string, fetches kgo.Fetches) {
+	for _, e := range fetches.Errors() {
+		var loss *kgo.ErrDataLoss
+		text := fmt.Sprintf("%s, partition %d: %v", name, e.Partition, e.Err)
+		switch {
+		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, kgo.ErrClientClosed):
+		case errors.As(e.Err, &loss):
+			l.cfg.Note(ConsumerDataLoss, text)
+		case kerr.IsRetriable(e.Err):
+		case errors.As(e.Err, new(*kerr.Error)):
+			l.cfg.Note("client", text)
+		case containsCRC(e.Err):
+			l.cfg.Note(DamagedBatch, text)
+		default:
+			l.cfg.Note("client", text)
+		}
+	}
+}
+
+// ReadAll reads everything from the start until the given ends are reached and notes it as the final read.
+func (l *Load) ReadAll(ctx context.Context, ends map[int32]int64) error {
+	log := l.cfg.Recorder.FinalConsumer("final")
+	starts := map[int32]int64{}
+	for p := range l.cfg.Partitions {
+		starts[p] = 0
+	}
+	var left map[int32]int64
+	l.read(ctx, log, starts, func(at map[int32]int64) bool {
+		left = map[int32]int64{}
+		for p, end := range ends {
+			if at[p] < end {
+				left[p] = at[p]
+			}
+		}
+		return len(left) == 0
+	})
+	if len(left) > 0 {
+		return fmt.Errorf("the end was not reached in time: read up to %v of %v", left, ends)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+// Package load is what clients do to a cluster while it is being broken: idempotent producers with acks=all that name every record,
+// consumers of all partitions, consumers that go back, and a group whose members come and go. All of them note what they did and
+// saw in a history. The fault runs call it. Load owns the goroutines of its clients; Stop ends them.
+package load
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/headrace/headrace/interop/go/history"
+)
+
+// Config says what the clients do.
+type Config struct {
+	Seeds      []string
+	Topic      string
+	Partitions int32
+	// Rate is about how many records a second are sent by all producers together.
+	Rate     int
+	Recorder *history.Recorder
+	Seed     uint64
+	// Note is told, from any goroutine, of what a client complains of beside its records.
+	Note func(kind, what string)
+}
+
+const (
+	producers = 2
+	// patience of the clients with a node that does not answer
+	produceTimeout, overhead = 4 * time.Second, 2 * time.Second
+	retryPause               = 50 * time.Millisecond
+	// lives of a client that is replaced, and of a consumer before it goes back
+	shortLife, longLife = 8 * time.Second, 25 * time.Second
+)
+
+// Settings is what the clients were told, in words for a report.
+const Settings = "franz-go: acks=all, idempotent, MetadataMinAge 100ms, retry pause 50ms, produce timeout 4s + 2s, dial timeout 1s"
+
+// Load is the running clients.
+type Load struct {
+	cfg     Config
+	ctx     context.Context
+	cancel  context.CancelFunc
+	writers sync.WaitGroup
+	readers sync.WaitGroup
+	// sending ends before ctx, so that what was sent can be acknowledged.
+	sending context.Context
+	enough  context.CancelFunc
+	Acks    *Acks
+
+	group struct {
+		sync.Mutex
+		next map[int32]int64 // one past the highest offset that any member of the group was given
+	}
+}
+
+// Start starts the clients.
+func Start(cfg Config) (*Load, error) {
+	l := &Load{cfg: cfg, Acks: newAcks(cfg.Partitions)}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.sending, l.enough = context.WithCancel(l.ctx)
+	l.group.next = map[int32]int64{}
+	for i := range producers {
+		l.writers.Go(func() { l.produce(i) })
+	}
+	l.readers.Go(l.tail)
+	l.readers.Go(l.replay)
+	l.readers.Go(func() { l.member("steady", 0) })
+	l.readers.Go(func() { l.member("restless", longLife) })
+	return l, nil
+}
+
+// StopSending ends the producers, with all they sent acknowledged if that happens in time.
+func (l *Load) StopSending() {
+	l.enough()
+	l.writers.Wait()
+}
+
+// Stop ends all clients.
+func (l *Load) Stop() {
+	l.cancel()
+	l.writers.Wait()
+	l.readers.Wait()
+}
+
+func (l *Load) chance(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(l.cfg.Seed, stream)) }
+
+// client makes one with the settings that all have.
+func (l *Load) client(more ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(l.cfg.Seeds...),
+		kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.MetadataMaxAge(5 * time.Second),
+		kgo.RetryBackoffFn(func(int) time.Duration { return retryPause }),
+		kgo.RetryTimeout(time.Minute),
+		kgo.RequestRetries(1 << 30),
+		kgo.RequestTimeoutOverhead(overhead),
+		kgo.DialTimeout(time.Second),
+	}, more...)...)
+}
+
+// pause waits, or less if ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+func between(chance *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(chance.Int64N(int64(high-low)))
+}
