@@ -44,8 +44,7 @@ type Send struct {
 
 // Producer is one client and its records in the order in which it sent them: those of one partition must land in this order.
 type Producer struct {
-	id    int
-	clock *atomic.Int64
+	id int
 
 	mu struct {
 		sync.Mutex
@@ -53,6 +52,9 @@ type Producer struct {
 		acked int
 	}
 }
+
+// ID is the number of the process in the names of its records.
+func (p *Producer) ID() int { return p.id }
 
 // Send notes a record before it is sent and names it.
 func (p *Producer) Send(partition int32) Value {
@@ -157,7 +159,7 @@ type Recorder struct {
 func (r *Recorder) Producer() *Producer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := &Producer{id: len(r.mu.producers), clock: &r.clock}
+	p := &Producer{id: len(r.mu.producers)}
 	r.mu.producers = append(r.mu.producers, p)
 	return p
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -98,7 +100,7 @@ func (l *Load) complaints(name string, fetches kgo.Fetches) {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, kgo.ErrClientClosed):
 		case errors.As(e.Err, &loss):
 			l.cfg.Note(ConsumerDataLoss, text)
-		case kerr.IsRetriable(e.Err):
+		case kerr.IsRetriable(e.Err), errors.Is(e.Err, io.EOF), errors.As(e.Err, new(*net.OpError)):
 		case errors.As(e.Err, new(*kerr.Error)):
 			l.cfg.Note("client", text)
 		case containsCRC(e.Err):

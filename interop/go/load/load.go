@@ -5,6 +5,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type Config struct {
 	Seed     uint64
 	// Note is told, from any goroutine, of what a client complains of beside its records.
 	Note func(kind, what string)
+	// Python, with confluent-kafka, runs PythonClient: a producer and a consumer on librdkafka. Empty for none.
+	Python, PythonClient string
 }
 
 const (
@@ -65,6 +68,12 @@ func Start(cfg Config) (*Load, error) {
 	l.group.next = map[int32]int64{}
 	for i := range producers {
 		l.writers.Go(func() { l.produce(i) })
+	}
+	if cfg.Python != "" {
+		if err := l.librdkafka(); err != nil {
+			l.Stop()
+			return nil, fmt.Errorf("start the librdkafka client: %w", err)
+		}
 	}
 	l.readers.Go(l.tail)
 	l.readers.Go(l.replay)

@@ -77,12 +77,12 @@ func chooseFaults(names string, plain bool) (chosen []fault, err error) {
 
 func killOf(target string) func(*stage) (func() error, string, error) {
 	return func(s *stage) (func() error, string, error) {
-		n, err := s.target(target)
+		n, who, err := s.target(target)
 		if err != nil {
 			return nil, "", err
 		}
 		n.Kill()
-		return n.Start, s.describe(n), nil
+		return n.Start, who, nil
 	}
 }
 
@@ -99,50 +99,50 @@ func killAll(s *stage) (func() error, string, error) {
 }
 
 func restart(s *stage) (func() error, string, error) {
-	n, err := s.target(random)
+	n, who, err := s.target(random)
 	if err != nil {
 		return nil, "", err
 	}
 	if err := n.Stop(stopTime); err != nil {
 		return nil, "", err
 	}
-	return n.Start, s.describe(n), nil
+	return n.Start, who, nil
 }
 
 func pauseOf(target string) func(*stage) (func() error, string, error) {
 	return func(s *stage) (func() error, string, error) {
-		n, err := s.target(target)
+		n, who, err := s.target(target)
 		if err != nil {
 			return nil, "", err
 		}
-		return func() error { return n.Signal(syscall.SIGCONT) }, s.describe(n), n.Signal(syscall.SIGSTOP)
+		return func() error { return n.Signal(syscall.SIGCONT) }, who, n.Signal(syscall.SIGSTOP)
 	}
 }
 
 func isolateOf(target string) func(*stage) (func() error, string, error) {
 	return func(s *stage) (func() error, string, error) {
-		n, err := s.target(target)
+		n, who, err := s.target(target)
 		if err != nil {
 			return nil, "", err
 		}
 		for _, other := range s.others(n) {
 			err = errors.Join(err, s.cluster.Network.Drop(n.ID, other.ID, true))
 		}
-		return s.cluster.Network.Heal, s.describe(n), err
+		return s.cluster.Network.Heal, who, err
 	}
 }
 
 func unplug(s *stage) (func() error, string, error) {
-	n, err := s.target(random)
+	n, who, err := s.target(random)
 	if err != nil {
 		return nil, "", err
 	}
-	return s.cluster.Network.Heal, s.describe(n), s.cluster.Network.Unplug(n.ID)
+	return s.cluster.Network.Heal, who, s.cluster.Network.Unplug(n.ID)
 }
 
 func oneWay(out bool) func(*stage) (func() error, string, error) {
 	return func(s *stage) (func() error, string, error) {
-		n, err := s.target(leader)
+		n, who, err := s.target(leader)
 		if err != nil {
 			return nil, "", err
 		}
@@ -153,28 +153,28 @@ func oneWay(out bool) func(*stage) (func() error, string, error) {
 			}
 			err = errors.Join(err, s.cluster.Network.Drop(from, to, false))
 		}
-		return s.cluster.Network.Heal, s.describe(n), err
+		return s.cluster.Network.Heal, who, err
 	}
 }
 
 func ring(s *stage) (func() error, string, error) {
-	n, err := s.target(leader)
+	n, who, err := s.target(leader)
 	if err != nil {
 		return nil, "", err
 	}
 	other := s.others(n)[s.chance.IntN(cluster.Size-1)]
-	return s.cluster.Network.Heal, fmt.Sprintf("%s and node %d", s.describe(n), other.ID), s.cluster.Network.Drop(n.ID, other.ID, true)
+	return s.cluster.Network.Heal, fmt.Sprintf("%s and node %d", who, other.ID), s.cluster.Network.Drop(n.ID, other.ID, true)
 }
 
 func powerOne(s *stage) (func() error, string, error) {
-	n, err := s.target(random)
+	n, who, err := s.target(random)
 	if err != nil {
 		return nil, "", err
 	}
 	if err := s.cutPower(n); err != nil {
 		return nil, "", err
 	}
-	return n.Start, s.describe(n), nil
+	return n.Start, who, nil
 }
 
 func powerAll(s *stage) (func() error, string, error) {
@@ -182,7 +182,7 @@ func powerAll(s *stage) (func() error, string, error) {
 }
 
 func powerPause(s *stage) (func() error, string, error) {
-	n, err := s.target(random)
+	n, who, err := s.target(random)
 	if err != nil {
 		return nil, "", err
 	}
@@ -197,7 +197,7 @@ func powerPause(s *stage) (func() error, string, error) {
 		}
 		heal = func() error { return other.Signal(syscall.SIGCONT) }
 	}
-	return heal, fmt.Sprintf("%s, while node %d is paused", s.describe(n), other.ID), nil
+	return heal, fmt.Sprintf("%s, while node %d is paused", who, other.ID), nil
 }
 
 // cutPower cuts the wires first, so that nothing is acknowledged after the moment, then the disks, and ends the processes. The disks
@@ -223,17 +223,17 @@ func (s *stage) cutPower(nodes ...*cluster.Node) error {
 }
 
 func diskFull(s *stage) (func() error, string, error) {
-	n, err := s.target(random)
+	n, who, err := s.target(random)
 	if err != nil {
 		return nil, "", err
 	}
 	d := s.cluster.Disks[n.ID-1]
-	return d.Empty, s.describe(n), d.Fill()
+	return d.Empty, who, d.Fill()
 }
 
 // bitFlips leaves the files alone that tell whose the folder is, and locks: they are of no use to anybody with other bytes.
 func bitFlips(s *stage) (func() error, string, error) {
-	n, err := s.target(random)
+	n, who, err := s.target(random)
 	if err != nil {
 		return nil, "", err
 	}
@@ -242,5 +242,5 @@ func bitFlips(s *stage) (func() error, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return n.Start, fmt.Sprintf("%s, %d bits", s.describe(n), len(flips)), nil
+	return n.Start, fmt.Sprintf("%s, %d bits", who, len(flips)), nil
 }

@@ -38,10 +38,9 @@ type options struct {
 	plain                bool
 	failover             int
 	failoverKinds        string
-	python               string
+	python, pythonClient string
 	json                 string
 	keep, list           bool
-	broken               error // something that makes a run impossible, found late
 }
 
 // lines is a flag that may be given again and again.
@@ -61,7 +60,7 @@ func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("interop/faults/run", flag.ContinueOnError)
 	f.StringVar(&o.product, "product", "headrace", "headrace or kafka")
-	f.DurationVar(&o.time, "time", 5*time.Minute, "budget for the whole; no fault begins in its last quarter")
+	f.DurationVar(&o.time, "time", 5*time.Minute, "budget for the whole; no fault begins in its last quarter, or last two minutes")
 	f.IntVar(&o.count, "count", 0, "so many faults at most (0: as many as there is time for)")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the schedule (0: a new one, which is printed)")
 	f.StringVar(&o.faults, "faults", "all", "faults to make, separated by commas; -list names them")
@@ -74,7 +73,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.dir, "dir", os.TempDir(), "folder for the nodes' data")
 	f.Int64Var(&o.diskSize, "disk", 1<<30, "size of each node's file system in bytes")
 	f.BoolVar(&o.plain, "plain", false, "no namespaces and no disks: kills and pauses alone; so it is without root, too")
-	f.StringVar(&o.python, "python", "", "a Python with confluent-kafka: adds a librdkafka producer and consumer; run sets it with -librdkafka")
+	f.StringVar(&o.python, "python", "", "a Python with confluent-kafka, for a producer and a consumer on librdkafka; run sets it if it is given -librdkafka")
+	f.StringVar(&o.pythonClient, "python-client", "", "the program that it runs; run sets it")
 	f.StringVar(&o.json, "json", "", "file for the report as JSON")
 	f.BoolVar(&o.keep, "keep", false, "leave the folder with data, configs and logs")
 	f.BoolVar(&o.list, "list", false, "print the faults")

@@ -34,7 +34,7 @@ type stage struct {
 	begun   time.Time
 	// flips are the bits that were turned in the files of each node, and are not known to be repaired.
 	flips map[int][]disk.Flip
-	// ended are nodes whose end by itself was noted.
+	// restarts counts the nodes that ended by themselves.
 	restarts int
 }
 
@@ -42,31 +42,26 @@ func (s *stage) say(format string, args ...any) {
 	fmt.Printf("%7.1fs  %s\n", time.Since(s.begun).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// target finds the node that a fault strikes. Where nobody answers in time it is any.
-func (s *stage) target(which string) (*cluster.Node, error) {
+// target finds the node that a fault strikes, and says who it is. Where nobody answers in time it is any.
+func (s *stage) target(which string) (n *cluster.Node, who string, err error) {
 	id := 1 + s.chance.IntN(cluster.Size)
 	partition := s.chance.Int32N(partitions)
+	leads, noController := s.cluster.Controller(s.ctx)
 	switch which {
 	case leader:
 		if v, err := s.cluster.Look(s.ctx, topic); err == nil && v.Leaders[partition] > 0 {
 			id = v.Leaders[partition]
 		}
 	case controller:
-		if c, err := s.cluster.Controller(s.ctx); err == nil {
-			id = c
+		if noController == nil {
+			id = leads
 		}
 	}
-	return s.cluster.Node(id), s.ctx.Err()
-}
-
-func (s *stage) describe(n *cluster.Node) string {
-	text := fmt.Sprintf("node %d", n.ID)
-	if n.Alive() {
-		if c, err := s.cluster.Controller(s.ctx); err == nil && c == n.ID {
-			text += " (controller)"
-		}
+	who = fmt.Sprintf("node %d", id)
+	if noController == nil && leads == id {
+		who += " (controller)"
 	}
-	return text
+	return s.cluster.Node(id), who, s.ctx.Err()
 }
 
 func (s *stage) others(n *cluster.Node) (list []*cluster.Node) {

@@ -30,7 +30,8 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 	}
 	recorder := &history.Recorder{}
 	s.load, err = load.Start(load.Config{Seeds: c.Addresses(), Topic: topic, Partitions: partitions, Rate: o.rate,
-		Recorder: recorder, Seed: o.seed, Note: r.complaint})
+		Recorder: recorder, Seed: o.seed, Note: r.complaint,
+		Python: o.python, PythonClient: o.pythonClient})
 	if err != nil {
 		return false, err
 	}
@@ -39,7 +40,7 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 		return false, fmt.Errorf("the load does not begin: %w", err)
 	}
 	s.say("the load runs")
-	stuck := s.faults(faults, o.count, s.begun.Add(o.time*3/4))
+	stuck := s.faults(faults, o.count, s.begun.Add(max(o.time*3/4, o.time-2*time.Minute)))
 	if stuck != nil && !errors.Is(stuck, errStuck) && ctx.Err() == nil {
 		return false, stuck
 	}
