@@ -1,0 +1,128 @@
+package link
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/bits"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+)
+
+// Conn is a connection of one user, who sends one request at a time. Close alone may be called meanwhile.
+type Conn struct {
+	p           *Pool
+	to          kafka.NodeID
+	nc          net.Conn
+	in          *bufio.Reader
+	out         []byte
+	answer      room
+	correlation int32
+	closed      atomic.Bool
+}
+
+// Dial opens a connection that the caller owns.
+func (p *Pool) Dial(ctx context.Context, to kafka.NodeID) (*Conn, error) {
+	g, err := p.reach(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{p: p, to: to, nc: g.nc, in: g.in}, nil
+}
+
+// Request sends a request and waits for its answer, until ctx ends, a minute at most. Bytes in the answer, records that is, alias a
+// buffer of the Conn and hold until the next Request. After an error the Conn is closed.
+func (c *Conn) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	if c.closed.Load() {
+		return nil, ErrClosed
+	}
+	stop := context.AfterFunc(ctx, func() { c.nc.Close() })
+	resp, sent, err := c.roundTrip(req)
+	cancelled := !stop()
+	if err == nil && !cancelled {
+		return resp, nil
+	}
+	ours := c.closed.Load() || c.p.ctx.Err() != nil
+	c.Close()
+	switch {
+	case cancelled:
+		return nil, context.Cause(ctx)
+	case ours:
+		return nil, ErrClosed
+	case !sent:
+		return nil, fmt.Errorf("%s to node %d: %w", name(req), c.to, err)
+	}
+	c.p.Log.Warn("connection to node broke", "node", c.to, "err", err)
+	c.p.run(func() { c.p.Broken(c.to) })
+	return nil, fmt.Errorf("%s to node %d: %w: %w", name(req), c.to, ErrMaybe, err)
+}
+
+// roundTrip tells also whether any of the request may have been sent.
+func (c *Conn) roundTrip(req kmsg.Request) (resp kmsg.Response, sent bool, err error) {
+	if req.ResponseKind() == nil {
+		return nil, false, errNoAnswer
+	}
+	c.out, err = appendRequest(c.out[:0], req, c.p.MaxFrame)
+	if err != nil {
+		return nil, false, err
+	}
+	c.correlation++
+	stamp(c.out, c.correlation)
+	if _, err := (pacedWriter{c.nc}).Write(c.out); err != nil {
+		return nil, true, err
+	}
+	c.nc.SetReadDeadline(time.Now().Add(answerTime))
+	size, correlation, err := readHead(c.in, c.p.MaxFrame+maxExtra)
+	if err == nil && correlation != c.correlation {
+		err = fmt.Errorf("answer %d where %d is due", correlation, c.correlation)
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	body, err := readBody(c.nc, c.in, c.answer.fit(size), size)
+	if err != nil {
+		return nil, true, err
+	}
+	c.answer.buf = body
+	resp, err = decodeAnswer(req, body)
+	return resp, true, err
+}
+
+// Close ends the connection, and a Request under way.
+func (c *Conn) Close() {
+	if !c.closed.Swap(true) {
+		c.p.drop(c.nc)
+	}
+}
+
+// room is a buffer that grows to what is needed, and becomes smaller when for long much less was.
+type room struct {
+	buf  []byte
+	most int // since rounds began to be counted
+	used int // rounds
+}
+
+const (
+	roomRounds = 64       // after so many it is looked at
+	roomLeast  = 64 << 10 // what is always kept
+)
+
+// fit gives a buffer for size bytes, or the first of them: readBody makes the rest.
+func (r *room) fit(size int) []byte {
+	r.most = max(r.most, size)
+	if r.used++; r.used >= roomRounds {
+		if cap(r.buf) > roomLeast && r.most < cap(r.buf)/4 {
+			r.buf = nil
+		}
+		r.most, r.used = size, 0
+	}
+	if want := min(size, startSize); cap(r.buf) < want {
+		r.buf = make([]byte, 0, 1<<bits.Len(uint(want-1))) // a little more next time fits too
+	}
+	return r.buf
+}
