@@ -117,14 +117,3 @@ func (l *Leader) joining(f *follower, now time.Time) bool {
 func (f *follower) lags(now time.Time, maxLag time.Duration, end kafka.Offset) bool {
 	return f.safe < end && now.Sub(f.caughtUp) > maxLag
 }
-
-// LogStart is the least log start of the active replicas as far as it is known, the leader's own given: below it nothing is left
-// on any of them.
-func (l *Leader) LogStart(own kafka.Offset) kafka.Offset {
-	for i := range l.followers {
-		if f := &l.followers[i]; l.brokerEpoch(f.id) != noBrokerEpoch {
-			own = min(own, f.logStart)
-		}
-	}
-	return own
-}
