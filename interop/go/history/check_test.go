@@ -73,7 +73,7 @@ func TestACorrectRunHasNoAnomaly(t *testing.T) {
 	m.Committed(0, 4, m.Now(), true)
 	m.Committed(0, 8, m.Now(), false) // went unanswered, and may have happened or not
 	n.Assigned(0, -1)
-	n.Polled(0, full(0)[4:])
+	n.Polled(0, full(0)[8:])
 	n.Committed(0, 20, n.Now(), true)
 	m.Assigned(0, -1)
 	finish(r)
@@ -190,6 +190,28 @@ func TestADamagedRecordAndOneOfAnotherPartitionArePhantoms(t *testing.T) {
 	if kinds(v) != Phantom || v[Phantom].Count != 2 {
 		t.Errorf("%+v", v.List())
 	}
+}
+
+func TestAConsumerBeginsWhereItWasTold(t *testing.T) {
+	r := run()
+	finish(r)
+	c := r.Consumer("late", "")
+	c.Assigned(0, 4)
+	c.Polled(0, full(0)[5:])
+	expect(t, r, PollSkip)
+}
+
+// A member that commits what it was not given takes it from the group.
+func TestARecordThatNoMemberWasGivenIsFound(t *testing.T) {
+	r := run()
+	finish(r)
+	m := r.Consumer("a", "group")
+	m.Assigned(0, -1)
+	m.Polled(0, full(0)[:10])
+	m.Committed(0, 12, m.Now(), true)
+	m.Assigned(0, -1)
+	m.Polled(0, full(0)[12:])
+	expect(t, r, GroupSkip)
 }
 
 // A member may commit while another is being given the partition, as long as it began before; what was not acknowledged binds nobody.
