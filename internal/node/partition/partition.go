@@ -30,6 +30,7 @@ type Partition struct {
 	// replicated is the line of the high watermark, secured that of what is safe in this node's own log, and written that of
 	// the log's end: it goes on only while there are followers, which wait in it.
 	replicated, secured, written await.Line
+	watchers                     watchers // noted where written advances, and more
 	settings                     atomic.Pointer[settings]
 	highWatermark                atomic.Int64
 	dirty                        atomic.Bool // queued with the flusher
@@ -112,6 +113,7 @@ func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Val
 	}
 	if l.Followed() {
 		p.written.Advance(a.End)
+		p.watchers.note()
 	}
 	return a, l.Epoch(), nil
 }

@@ -116,6 +116,7 @@ func (p *Partition) resetLines(log *commitlog.Log) {
 	p.replicated.Reset(p.HighWatermark())
 	p.secured.Reset(p.safe(log))
 	p.written.Reset(log.End())
+	p.watchers.note()
 }
 
 // breakLines wakes all who wait, and all who come.
@@ -123,6 +124,7 @@ func (p *Partition) breakLines() {
 	p.replicated.Break()
 	p.secured.Break()
 	p.written.Break()
+	p.watchers.note()
 }
 
 // configure takes a change of the topic's configuration.
@@ -174,6 +176,7 @@ func (p *Partition) regive(now time.Time, log *commitlog.Log) {
 	p.replicated.Advance(hw)
 	if followed { // perhaps since now
 		p.written.Advance(log.End())
+		p.watchers.note()
 	}
 }
 
@@ -194,6 +197,7 @@ func (p *Partition) raise(l *replica.Leader, log *commitlog.Log) kafka.Offset {
 	if p.HighWatermark() < hw {
 		p.highWatermark.Store(int64(hw))
 		log.Replicated(hw)
+		p.watchers.hint()
 	}
 	return hw
 }
