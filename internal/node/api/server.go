@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -88,6 +89,7 @@ type Server struct {
 	producerIDs producerIDs
 	inflation   inflation
 	failures    failures
+	submits     atomic.Int64 // memory of requests that other nodes forwarded and that are under way
 }
 
 type opKey struct{ key, version int16 }
@@ -101,6 +103,7 @@ func New(c Config) *Server {
 	s.sessions = newFetchSessions(c.Settings().FetchSessions)
 	s.entries = sorted(s.table())
 	s.ops = s.operations()
+	s.addPeers(s.ops)
 	return s
 }
 

@@ -261,6 +261,14 @@ var shapes = map[int16]requestShape{
 	42: {flexible: 2, fields: []field{ // DeleteGroups
 		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
 	}},
+	43: {flexible: 2, fields: []field{ // ElectLeaders
+		{kind: fixedField, size: 1, first: 1, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+		{kind: fixedField, size: 4, last: never},
+	}},
 	44: {flexible: 1, fields: []field{ // IncrementalAlterConfigs
 		{kind: structsField, size: 56, last: never, of: []field{
 			{kind: fixedField, size: 1, last: never},
@@ -273,6 +281,24 @@ var shapes = map[int16]requestShape{
 		}},
 		{kind: fixedField, size: 1, last: never},
 	}},
+	45: {flexible: 0, fields: []field{ // AlterPartitionAssignments
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 1, first: 1, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: structsField, size: 40, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+			}},
+		}},
+	}},
+	46: {flexible: 0, fields: []field{ // ListPartitionReassignments
+		{kind: fixedField, size: 4, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+	}},
 	47: {flexible: never, fields: []field{ // OffsetDelete
 		{kind: stringField, last: never},
 		{kind: structsField, size: 40, last: never, of: []field{
@@ -281,6 +307,35 @@ var shapes = map[int16]requestShape{
 				{kind: fixedField, size: 4, last: never},
 			}},
 		}},
+	}},
+	56: {flexible: 0, fields: []field{ // AlterPartition
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 8, last: never},
+		{kind: structsField, size: 64, last: never, of: []field{
+			{kind: stringField, first: 0, last: 1},
+			{kind: fixedField, size: 16, first: 2, last: never},
+			{kind: structsField, size: 72, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 4, last: never},
+				{kind: valuesField, size: 4, first: 0, last: 2, of: []field{{kind: fixedField, size: 4}}},
+				{kind: structsField, size: 24, first: 3, last: never, of: []field{
+					{kind: fixedField, size: 4, last: never},
+					{kind: fixedField, size: 8, last: never},
+				}},
+				{kind: fixedField, size: 1, first: 1, last: never},
+				{kind: fixedField, size: 4, last: never},
+			}},
+		}},
+	}},
+	57: {flexible: 0, fields: []field{ // UpdateFeatures
+		{kind: fixedField, size: 4, last: never},
+		{kind: structsField, size: 32, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 2, last: never},
+			{kind: fixedField, size: 1, last: never},
+			{kind: fixedField, size: 1, first: 1, last: never},
+		}},
+		{kind: fixedField, size: 1, first: 1, last: never},
 	}},
 	60: {flexible: 0, fields: []field{ // DescribeCluster
 		{kind: fixedField, size: 1, last: never},
@@ -292,6 +347,42 @@ var shapes = map[int16]requestShape{
 			{kind: stringField, last: never},
 			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
 		}},
+	}},
+	62: {flexible: 0, fields: []field{ // BrokerRegistration
+		{kind: fixedField, size: 4, last: never},
+		{kind: stringField, last: never},
+		{kind: fixedField, size: 16, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 2, last: never},
+			{kind: fixedField, size: 2, last: never},
+		}},
+		{kind: structsField, size: 32, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 2, last: never},
+			{kind: fixedField, size: 2, last: never},
+		}},
+		{kind: stringField, size: 16, last: never},
+		{kind: fixedField, size: 1, first: 1, last: never},
+		{kind: valuesField, size: 16, first: 2, last: never, of: []field{{kind: fixedField, size: 16}}},
+		{kind: fixedField, size: 8, first: 3, last: never},
+	}},
+	63: {flexible: 0, fields: []field{ // BrokerHeartbeat
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 8, last: never},
+		{kind: fixedField, size: 8, last: never},
+		{kind: fixedField, size: 1, last: never},
+		{kind: fixedField, size: 1, last: never},
+		{kind: valuesField, size: 16, last: never, tagged: true, tag: 0, of: []field{{kind: fixedField, size: 16}}},
+		{kind: valuesField, size: 16, last: never, tagged: true, tag: 1, of: []field{{kind: fixedField, size: 16}}},
+	}},
+	64: {flexible: 0, fields: []field{ // UnregisterBroker
+		{kind: fixedField, size: 4, last: never},
+	}},
+	67: {flexible: 0, fields: []field{ // AllocateProducerIDs
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 8, last: never},
 	}},
 	74: {flexible: 0, fields: []field{ // ListConfigResources
 		{kind: valuesField, size: 1, first: 1, last: never, of: []field{{kind: fixedField, size: 1}}},
@@ -305,5 +396,22 @@ var shapes = map[int16]requestShape{
 			{kind: stringField, last: never},
 			{kind: fixedField, size: 4, last: never},
 		}},
+	}},
+	80: {flexible: 0, fields: []field{ // AddRaftVoter
+		{kind: stringField, size: 16, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 16, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 2, last: never},
+		}},
+		{kind: fixedField, size: 1, first: 1, last: never},
+	}},
+	81: {flexible: 0, fields: []field{ // RemoveRaftVoter
+		{kind: stringField, size: 16, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 16, last: never},
 	}},
 }

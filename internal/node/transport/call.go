@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -28,6 +29,8 @@ type Call struct {
 	// Pause is from the last byte of the connection's request before to that of this one, what its answer took included; 0 for
 	// the first.
 	Pause time.Duration
+	// Note is a place on the connection where a handler leaves what its later requests have to know. Empty at first.
+	Note *atomic.Value
 }
 
 // Response is the body of an answer, without its header. A nil Response means that nothing is sent (acks=0).

@@ -32,6 +32,7 @@ type conn struct {
 	in     *bufio.Reader
 	before time.Time // when the last request arrived; the reading goroutine's
 	out    *writer
+	note   atomic.Value // handlers'
 
 	// ctx ends when the connection does; waits, its child, ends also when the server drains.
 	ctx, waits         context.Context
@@ -376,7 +377,7 @@ func (c *conn) decode(it *item) (*Call, error) {
 	if err != nil {
 		return nil, refuse("API key %d version %d: %v", it.header.key, it.header.version, err)
 	}
-	call := &Call{Client: c.client, Version: it.header.version, Request: req, Received: it.arrived, Pause: it.pause}
+	call := &Call{Client: c.client, Version: it.header.version, Request: req, Received: it.arrived, Pause: it.pause, Note: &c.note}
 	call.Client.ID = it.header.clientID
 	return call, nil
 }
