@@ -4,7 +4,7 @@ import "slices"
 
 // Check judges a run. It needs a Final consumer that read from the start, or takes all of them for that.
 func Check(h History) Verdict {
-	c := &checker{h: h, found: Verdict{}, at: map[int32][]Value{}}
+	c := &checker{h: h, found: Verdict{}, at: map[int32][]Value{}, twice: map[spot]bool{}, moved: map[Value]bool{}}
 	c.findPlaces()
 	c.orderOfSends()
 	for _, l := range h.Consumers {
@@ -25,6 +25,14 @@ type checker struct {
 	at map[int32][]Value
 	// place[process][seq] is where a record was seen first.
 	place [][]int64
+	// twice are the offsets that hold several records, moved the records that have several offsets: each is told once.
+	twice map[spot]bool
+	moved map[Value]bool
+}
+
+type spot struct {
+	partition int32
+	offset    int64
 }
 
 const nowhere = -1
@@ -79,10 +87,17 @@ func (c *checker) put(partition int32, offset int64, v Value, how string) {
 		at[offset] = v + 1
 	case v + 1:
 	default:
-		c.found.add(InconsistentOffsets, "partition %d offset %d: %v %s it, and %v is there too", partition, offset, v, how, was-1)
+		if at := (spot{partition, offset}); !c.twice[at] {
+			c.twice[at] = true
+			c.found.add(InconsistentOffsets, "partition %d offset %d: %v %s it, and %v is there too", partition, offset, v, how, was-1)
+		}
 	}
 	place := &c.place[v.Process()][v.Seq()]
 	if *place != nowhere && *place != offset {
+		if c.moved[v] {
+			return
+		}
+		c.moved[v] = true
 		c.found.add(Duplicate, "partition %d: %v %s offset %d and is at %d too", partition, v, how, offset, *place)
 		return
 	}
@@ -160,9 +175,9 @@ func (c *checker) losses() {
 				continue
 			}
 			if end, ok := highest[s.Partition]; ok && s.Offset < end {
-				c.found.add(LostWrite, "partition %d: %v was acknowledged at offset %d; in the end it is not there, and records up to offset %d are", s.Partition, v, s.Offset, end)
+				c.found.add(LostWrite, "partition %d: %v was acknowledged at offset %d%s; in the end it is not there, and records up to offset %d are", s.Partition, v, s.Offset, c.h.during(s.Phase), end)
 			} else {
-				c.found.add(Unseen, "partition %d: %v was acknowledged at offset %d; what is read in the end ends before it", s.Partition, v, s.Offset)
+				c.found.add(Unseen, "partition %d: %v was acknowledged at offset %d%s; what is read in the end ends before it", s.Partition, v, s.Offset, c.h.during(s.Phase))
 			}
 		}
 	}

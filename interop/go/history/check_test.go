@@ -201,6 +201,25 @@ func TestAConsumerBeginsWhereItWasTold(t *testing.T) {
 	expect(t, r, PollSkip)
 }
 
+func TestWhatIsReadAgainAndAgainIsToldOnceAndWithItsPhase(t *testing.T) {
+	r := run()
+	finish(r)
+	r.Phase("kill-all at 7 s")
+	p := r.Producer()
+	gone := p.Send(1)
+	p.Acked(gone, 3)
+	for range 3 {
+		r.Consumer("c", "").Polled(1, []Read{{3, full(1)[3].Value}, {4, full(1)[3].Value}})
+	}
+	v := Check(r.History())
+	if kinds(v) != "duplicate inconsistent-offsets lost-write" || v[Duplicate].Count != 1 || v[InconsistentOffsets].Count != 2 {
+		t.Errorf("%+v", v.List())
+	}
+	if told := v[LostWrite].Examples[0]; !strings.Contains(told, "kill-all at 7 s") {
+		t.Error(told)
+	}
+}
+
 // A member that commits what it was not given takes it from the group.
 func TestARecordThatNoMemberWasGivenIsFound(t *testing.T) {
 	r := run()

@@ -36,15 +36,17 @@ func (v Value) String() string {
 	return fmt.Sprintf("record %d of producer %d", v.Seq(), v.Process())
 }
 
-// Send is one record that a client sent. Offset is -1 unless the record was acknowledged.
+// Send is one record that a client sent. Offset is -1 unless the record was acknowledged; Phase tells then when.
 type Send struct {
 	Partition int32
+	Phase     int32
 	Offset    int64
 }
 
 // Producer is one client and its records in the order in which it sent them: those of one partition must land in this order.
 type Producer struct {
-	id int
+	id    int
+	phase *atomic.Int32
 
 	mu struct {
 		sync.Mutex
@@ -68,7 +70,7 @@ func (p *Producer) Send(partition int32) Value {
 func (p *Producer) Acked(v Value, offset int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.sends[v.Seq()].Offset = offset
+	p.mu.sends[v.Seq()].Offset, p.mu.sends[v.Seq()].Phase = offset, p.phase.Load()
 	p.mu.acked++
 }
 
@@ -148,18 +150,28 @@ func (c *Consumer) add(e Event) {
 // Recorder collects the logs of all clients of a run.
 type Recorder struct {
 	clock atomic.Int64
+	phase atomic.Int32 // index of the last of phases, plus one
 	mu    struct {
 		sync.Mutex
+		phases    []string
 		producers []*Producer
 		consumers []*Consumer
 	}
+}
+
+// Phase begins a part of the run, such as a fault; what is found missing is told with the phase in which it was acknowledged.
+func (r *Recorder) Phase(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.phases = append(r.mu.phases, name)
+	r.phase.Store(int32(len(r.mu.phases)))
 }
 
 // Producer adds a client that sends.
 func (r *Recorder) Producer() *Producer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := &Producer{id: len(r.mu.producers)}
+	p := &Producer{id: len(r.mu.producers), phase: &r.phase}
 	r.mu.producers = append(r.mu.producers, p)
 	return p
 }
@@ -213,6 +225,15 @@ func (r *Recorder) AckedEnds() map[int32]int64 {
 type History struct {
 	Sends     [][]Send
 	Consumers []Log
+	Phases    []string
+}
+
+// during says in which phase something was acknowledged.
+func (h History) during(phase int32) string {
+	if phase < 1 || int(phase) > len(h.Phases) {
+		return ""
+	}
+	return ", in " + h.Phases[phase-1]
 }
 
 // Log is what happened to one consumer, in order.
@@ -227,7 +248,7 @@ type Log struct {
 func (r *Recorder) History() History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var h History
+	h := History{Phases: r.mu.phases}
 	for _, p := range r.mu.producers {
 		p.mu.Lock()
 		h.Sends = append(h.Sends, p.mu.sends)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -100,7 +101,7 @@ func (l *Load) complaints(name string, fetches kgo.Fetches) {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, kgo.ErrClientClosed):
 		case errors.As(e.Err, &loss):
 			l.cfg.Note(ConsumerDataLoss, text)
-		case kerr.IsRetriable(e.Err), errors.Is(e.Err, io.EOF), errors.As(e.Err, new(*net.OpError)):
+		case kerr.IsRetriable(e.Err), errors.Is(e.Err, io.EOF), errors.As(e.Err, new(*net.OpError)), strings.Contains(e.Err.Error(), "unable to dial"):
 		case errors.As(e.Err, new(*kerr.Error)):
 			l.cfg.Note("client", text)
 		case containsCRC(e.Err):

@@ -152,6 +152,7 @@ func run(ctx context.Context, args []string) int {
 const afterwards = 5 * time.Minute
 
 func (o options) perform(ctx context.Context) (good bool, err error) {
+	interrupted := ctx
 	ctx, cancel := context.WithTimeout(ctx, o.time+afterwards)
 	defer cancel()
 	if !o.plain {
@@ -174,7 +175,7 @@ func (o options) perform(ctx context.Context) (good bool, err error) {
 	c, err := cluster.New(cfg)
 	defer func() {
 		c.Close()
-		if good && !o.keep {
+		if (good || interrupted.Err() != nil) && !o.keep {
 			remove(c, folder)
 		} else {
 			fmt.Printf("configs and logs are in %s\n", folder)

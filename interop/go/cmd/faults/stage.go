@@ -12,6 +12,7 @@ import (
 
 	"github.com/headrace/headrace/interop/go/cluster"
 	"github.com/headrace/headrace/interop/go/disk"
+	"github.com/headrace/headrace/interop/go/history"
 	"github.com/headrace/headrace/interop/go/load"
 )
 
@@ -29,9 +30,11 @@ type stage struct {
 	ctx     context.Context
 	cluster *cluster.Cluster
 	load    *load.Load
-	chance  *rand.Rand
-	report  *report
-	begun   time.Time
+	// recorder has what the load's clients do and see.
+	recorder *history.Recorder
+	chance   *rand.Rand
+	report   *report
+	begun    time.Time
 	// flips are the bits that were turned in the files of each node, and are not known to be repaired.
 	flips map[int][]disk.Flip
 	// restarts counts the nodes that ended by themselves.
@@ -83,6 +86,7 @@ func (s *stage) wait(d time.Duration) {
 // strike makes one fault, ends it, and waits until all partitions acknowledge again.
 func (s *stage) strike(f fault) error {
 	s.load.Acks.Label(f.name)
+	s.recorder.Phase(fmt.Sprintf("%s at %.0f s", f.name, time.Since(s.begun).Seconds()))
 	defer s.load.Acks.Label("")
 	heal, struck, err := f.strike(s)
 	if err != nil {

@@ -24,13 +24,12 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 		return false, err
 	}
 	r := newReport(o)
-	s := &stage{ctx: ctx, cluster: c, chance: rand.New(rand.NewPCG(o.seed, 1)), report: r, begun: time.Now(), flips: map[int][]disk.Flip{}}
+	s := &stage{ctx: ctx, cluster: c, chance: rand.New(rand.NewPCG(o.seed, 1)), report: r, begun: time.Now(), flips: map[int][]disk.Flip{}, recorder: &history.Recorder{}}
 	if err := s.open(o, topic, partitions); err != nil {
 		return false, err
 	}
-	recorder := &history.Recorder{}
 	s.load, err = load.Start(load.Config{Seeds: c.Addresses(), Topic: topic, Partitions: partitions, Rate: o.rate,
-		Recorder: recorder, Seed: o.seed, Note: r.complaint,
+		Recorder: s.recorder, Seed: o.seed, Note: r.complaint,
 		Python: o.python, PythonClient: o.pythonClient})
 	if err != nil {
 		return false, err
@@ -47,7 +46,7 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	ends := s.finish(recorder)
+	ends := s.finish()
 	s.say("reading back is done")
 	s.compare(ends)
 	for _, n := range c.Nodes {
@@ -55,7 +54,7 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 			r.anomaly("panic", line)
 		}
 	}
-	r.judge(recorder, s.load.Acks.Gaps())
+	r.judge(s.recorder, s.load.Acks.Gaps())
 	r.print()
 	return r.good(), r.write(o.json)
 }
@@ -108,7 +107,7 @@ func (s *stage) rest() {
 }
 
 // finish heals, ends the load with everything acknowledged, and reads back. It returns the high watermarks.
-func (s *stage) finish(recorder *history.Recorder) map[int32]int64 {
+func (s *stage) finish() map[int32]int64 {
 	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Minute)
 	defer cancel()
 	step := func(kind string, err error) {
@@ -123,7 +122,7 @@ func (s *stage) finish(recorder *history.Recorder) map[int32]int64 {
 	s.load.StopSending()
 	ends, err := s.cluster.Ends(ctx, topic)
 	step("unavailable", err)
-	for p, end := range recorder.AckedEnds() {
+	for p, end := range s.recorder.AckedEnds() {
 		ends[p] = max(ends[p], end)
 	}
 	reading, cancelReading := context.WithTimeout(ctx, 90*time.Second)
