@@ -65,7 +65,11 @@ func TestEveryDynamicKeyCountsAtOnce(t *testing.T) {
 			continue
 		}
 		before := effective()
-		altered, err := w.admin.AlterBrokerConfigs(w.ctx, set(c.Key, value), 1)
+		brokers := []int32{1}
+		if c.Key == "min.insync.replicas" {
+			brokers = nil // it cannot differ between nodes
+		}
+		altered, err := w.admin.AlterBrokerConfigs(w.ctx, set(c.Key, value), brokers...)
 		if err != nil || altered[0].Err != nil {
 			t.Fatalf("%s: %v %v", c.Key, err, altered)
 		}

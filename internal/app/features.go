@@ -14,11 +14,16 @@ const metadataVersion = 30
 // kraftVersion is the level of kraft.version: voters are told apart by id alone.
 const kraftVersion = 0
 
+// eligibleReplicas is the level of eligible.leader.replicas.version: replicas that may lead without being in sync are kept
+// (KIP-966).
+const eligibleReplicas = 1
+
 // supportedFeatures are the levels that this node can run at. What a level promises must be whole: group.version,
 // transaction.version, share.version and streams.version are missing until their protocols are there, and clients then
 // keep to what is.
 func supportedFeatures() []metadata.FeatureRange {
 	return []metadata.FeatureRange{
+		{Name: "eligible.leader.replicas.version", Min: 0, Max: eligibleReplicas},
 		{Name: "kraft.version", Min: kraftVersion, Max: kraftVersion},
 		{Name: "metadata.version", Min: metadataVersion, Max: metadataVersion},
 	}
@@ -26,7 +31,7 @@ func supportedFeatures() []metadata.FeatureRange {
 
 // finalizedFeatures are the levels that a new cluster begins with.
 func finalizedFeatures() map[string]int16 {
-	return map[string]int16{"metadata.version": metadataVersion}
+	return map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "metadata.version": metadataVersion}
 }
 
 // features is what ApiVersions tells of them.

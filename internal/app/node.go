@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -212,46 +211,6 @@ func (n *Node) openQuorum(ctx context.Context) (err error) {
 
 // metadataTopicID is the id that Kafka gives its metadata log.
 func metadataTopicID() kafka.TopicID { return kafka.TopicID{15: 1} }
-
-// register tells the cluster who this node is and where it is reached.
-func (n *Node) register(ctx context.Context) error {
-	req := controller.RegisterNode{ID: n.Config.ID, Incarnation: logdir.NewID(n.chance), Features: supportedFeatures()}
-	for _, l := range n.Config.Advertised {
-		host, err := advertisedHost(l.Host)
-		if err != nil {
-			return err
-		}
-		req.Listeners = append(req.Listeners, metadata.Listener{Name: l.Name, Host: host, Port: uint16(l.Port), Protocol: metadata.Plaintext})
-	}
-	if n.Config.Rack != "" {
-		req.Rack = &n.Config.Rack
-	}
-	for _, d := range n.dirs {
-		req.LogDirs = append(req.LogDirs, d.Meta().DirectoryID)
-		req.Unclean = req.Unclean || !d.WasClean()
-	}
-	reply, err := n.quorum.Submit(ctx, req)
-	if err != nil {
-		return fmt.Errorf("register node %d: %w", n.Config.ID, err)
-	}
-	n.epoch = reply.(controller.RegisteredNode).Epoch
-	for _, tp := range n.set.Strays() {
-		n.Log.Warn("a partition folder belongs to no topic and is left alone: headrace adopt registers it, or remove it", "partition", tp.String())
-	}
-	return nil
-}
-
-// advertisedHost is what clients are told in place of an empty host: this machine's name.
-func advertisedHost(host string) (string, error) {
-	if host != "" {
-		return host, nil
-	}
-	name, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("no host is advertised and this machine has no name: set advertised.listeners: %w", err)
-	}
-	return name, nil
-}
 
 // serve answers requests from here on.
 func (n *Node) serve(context.Context) error {

@@ -99,7 +99,29 @@ func (s *step) alter(asked []alteration, validateOnly bool) []*Problem {
 	if validateOnly {
 		s.records = nil
 	}
+	s.settleConfigs()
 	return problems
+}
+
+// settleConfigs makes partitions follow the configuration at once. A leader whose min.insync.replicas was lowered moves its
+// high watermark from now on, beyond what the eligible replicas hold; and where unclean elections were allowed, a partition
+// without a leader has waited for nothing else.
+func (s *step) settleConfigs() {
+	eligible, unclean := false, false
+	for _, r := range s.records {
+		c := r.(*metadata.ConfigRecord)
+		eligible = eligible || c.Name == minISRKey && s.keepsEligible()
+		unclean = unclean || c.Name == "unclean.leader.election.enable"
+	}
+	if !eligible && !unclean {
+		return
+	}
+	s.img, _ = s.img.Apply(s.records, s.img.Offset()+kafka.Offset(len(s.records)))
+	s.eachPartition(func(t *metadata.Topic, n int32, p *metadata.Partition) {
+		if eligible && len(p.ELR) > 0 || unclean && p.Leader == kafka.NoNode {
+			s.commit(s.newChange(t, n))
+		}
+	})
 }
 
 func (s *step) alterResource(a *alteration) *Problem {
@@ -112,6 +134,9 @@ func (s *step) alterResource(a *alteration) *Problem {
 	old := s.img.Config(a.resource)
 	set, gone, p := s.outcome(a, old)
 	if p != nil {
+		return p
+	}
+	if p := s.checkMinISR(a.resource, set, gone); p != nil {
 		return p
 	}
 	all := maps.Clone(old)
@@ -273,6 +298,21 @@ func refusal(err error, code *kerr.Error) *Problem {
 	}
 	errors.As(err, &code)
 	return &Problem{Code: code, Message: err.Error()}
+}
+
+// checkMinISR keeps one min.insync.replicas in force on all nodes while eligible replicas are kept: see unifyMinISR.
+func (s *step) checkMinISR(r metadata.ConfigResource, set map[string]string, gone []string) *Problem {
+	_, changed := set[minISRKey]
+	removed := slices.Contains(gone, minISRKey)
+	switch {
+	case r.Type != metadata.BrokerConfig || !s.keepsEligible():
+		return nil
+	case r.Name != "" && (changed || removed):
+		return problem(kerr.InvalidConfig, "Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
+	case r.Name == "" && removed:
+		return problem(kerr.InvalidConfig, "Cluster-level min.insync.replicas cannot be removed while ELR is enabled.")
+	}
+	return nil
 }
 
 // addConfigs writes the overrides of one resource in the order of their names.

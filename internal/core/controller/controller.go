@@ -74,49 +74,31 @@ type Output struct {
 
 // Step answers one request against img. Requests and replies:
 //
-//	*kmsg.CreateTopicsRequest             *kmsg.CreateTopicsResponse
-//	*kmsg.DeleteTopicsRequest             *kmsg.DeleteTopicsResponse
-//	*kmsg.CreatePartitionsRequest         *kmsg.CreatePartitionsResponse
-//	*kmsg.IncrementalAlterConfigsRequest  *kmsg.IncrementalAlterConfigsResponse
-//	*kmsg.AlterConfigsRequest             *kmsg.AlterConfigsResponse
-//	RegisterNode                          RegisteredNode
-//	FenceNode                             FencedNode
-//	AllocateProducerIDs                   ProducerIDs
-//	Bootstrap                             Bootstrapped
-//	AdoptTopic                            AdoptedTopic
-//	RaiseProducerIDs                      RaisedProducerIDs
+//	*kmsg.CreateTopicsRequest               *kmsg.CreateTopicsResponse
+//	*kmsg.DeleteTopicsRequest               *kmsg.DeleteTopicsResponse
+//	*kmsg.CreatePartitionsRequest           *kmsg.CreatePartitionsResponse
+//	*kmsg.IncrementalAlterConfigsRequest    *kmsg.IncrementalAlterConfigsResponse
+//	*kmsg.AlterConfigsRequest               *kmsg.AlterConfigsResponse
+//	*kmsg.BrokerRegistrationRequest         *kmsg.BrokerRegistrationResponse
+//	*kmsg.BrokerHeartbeatRequest            *kmsg.BrokerHeartbeatResponse
+//	*kmsg.UnregisterBrokerRequest           *kmsg.UnregisterBrokerResponse
+//	*kmsg.AlterPartitionRequest             *kmsg.AlterPartitionResponse
+//	*kmsg.ElectLeadersRequest               *kmsg.ElectLeadersResponse
+//	*kmsg.AlterPartitionAssignmentsRequest  *kmsg.AlterPartitionAssignmentsResponse
+//	*kmsg.ListPartitionReassignmentsRequest *kmsg.ListPartitionReassignmentsResponse
+//	*kmsg.UpdateFeaturesRequest             *kmsg.UpdateFeaturesResponse
+//	*kmsg.AllocateProducerIDsRequest        *kmsg.AllocateProducerIDsResponse
+//	FenceNode                               FencedNode
+//	BalanceLeaders                          BalancedLeaders
+//	ElectUnclean                            ElectedUnclean
+//	Bootstrap                               Bootstrapped
+//	AdoptTopic                              AdoptedTopic
+//	RaiseProducerIDs                        RaisedProducerIDs
 func (c *Controller) Step(now time.Time, rnd *rand.Rand, img *metadata.Image, req any) Output {
 	s := &step{cfg: &c.cfg, rnd: rnd, img: img}
-	var reply any
-	var err error
-	switch req := req.(type) {
-	case *kmsg.CreateTopicsRequest:
-		reply, err = s.createTopics(req)
-	case *kmsg.DeleteTopicsRequest:
-		reply, err = s.deleteTopics(req), nil
-	case *kmsg.CreatePartitionsRequest:
-		reply, err = s.createPartitions(req)
-	case *kmsg.IncrementalAlterConfigsRequest:
-		reply, err = s.incrementalAlterConfigs(req), nil
-	case *kmsg.AlterConfigsRequest:
-		reply, err = s.alterConfigs(req), nil
-	case RegisterNode:
-		reply, err = s.registerNode(req)
-	case FenceNode:
-		reply, err = s.fenceNode(req)
-	case AllocateProducerIDs:
-		reply, err = s.allocateProducerIDs(req)
-	case Bootstrap:
-		reply, err = s.bootstrap(), nil
-	case AdoptTopic:
-		reply, err = s.adoptTopic(req)
-	case RaiseProducerIDs:
-		reply, err = s.raiseProducerIDs(req), nil
-	default:
-		err = fmt.Errorf("controller: no step for %T: %w", req, kerr.UnsupportedVersion)
-	}
+	reply, err := s.answer(req)
 	_, client := req.(kmsg.Request)
-	if err == nil && client && len(s.records) > MaxRecords {
+	if err == nil && client && len(s.records)-s.implied > MaxRecords {
 		err = problem(kerr.PolicyViolation, "Unable to perform excessively large batch operation.")
 	}
 	if p, ok := err.(*Problem); ok && client {
@@ -128,16 +110,79 @@ func (c *Controller) Step(now time.Time, rnd *rand.Rand, img *metadata.Image, re
 	return Output{Records: s.records, Reply: reply}
 }
 
+func (s *step) answer(req any) (reply any, err error) {
+	switch req := req.(type) {
+	case *kmsg.CreateTopicsRequest:
+		return s.createTopics(req)
+	case *kmsg.DeleteTopicsRequest:
+		return s.deleteTopics(req), nil
+	case *kmsg.CreatePartitionsRequest:
+		return s.createPartitions(req)
+	case *kmsg.IncrementalAlterConfigsRequest:
+		return s.incrementalAlterConfigs(req), nil
+	case *kmsg.AlterConfigsRequest:
+		return s.alterConfigs(req), nil
+	case *kmsg.BrokerRegistrationRequest:
+		return s.registerBroker(req)
+	case *kmsg.BrokerHeartbeatRequest:
+		return s.heartbeat(req)
+	case *kmsg.UnregisterBrokerRequest:
+		return s.unregisterBroker(req)
+	case *kmsg.AlterPartitionRequest:
+		return s.alterPartition(req)
+	case *kmsg.ElectLeadersRequest:
+		return s.electLeaders(req)
+	case *kmsg.AlterPartitionAssignmentsRequest:
+		return s.alterReassignments(req)
+	case *kmsg.ListPartitionReassignmentsRequest:
+		return s.listReassignments(req), nil
+	case *kmsg.UpdateFeaturesRequest:
+		return s.updateFeatures(req)
+	case *kmsg.AllocateProducerIDsRequest:
+		return s.allocateProducerIDs(req)
+	}
+	return s.answerItself(req)
+}
+
+// answerItself takes what the active controller asks itself. No client and no other node can send these.
+func (s *step) answerItself(req any) (reply any, err error) {
+	switch req := req.(type) {
+	case FenceNode:
+		return s.fenceNode(req)
+	case BalanceLeaders:
+		return s.balanceLeaders(), nil
+	case ElectUnclean:
+		return s.electUnclean(), nil
+	case Bootstrap:
+		return s.bootstrap(), nil
+	case AdoptTopic:
+		return s.adoptTopic(req)
+	case RaiseProducerIDs:
+		return s.raiseProducerIDs(req), nil
+	}
+	return nil, fmt.Errorf("controller: no step for %T: %w", req, kerr.UnsupportedVersion)
+}
+
 // step is one call of Step: what it reads, and the records that it has decided so far.
 type step struct {
 	cfg     *Config
 	rnd     *rand.Rand
 	img     *metadata.Image
 	records []metadata.Record
+	implied int        // those of the records that MaxRecords does not count
 	places  *placement // nil until something is to be placed
+
+	minISRs           remembered[int]
+	uncleans, durable remembered[bool]
 }
 
 func (s *step) add(recs ...metadata.Record) { s.records = append(s.records, recs...) }
+
+// enact adds the request's first record, and lets the rest of the step see the Image that it makes.
+func (s *step) enact(r metadata.Record) {
+	s.add(r)
+	s.img, _ = s.img.Apply([]metadata.Record{r}, s.img.Offset()+1)
+}
 
 // newID draws a random (version 4) UUID that is not in use and not one of the reserved ones, which Kafka keeps below 100.
 func (s *step) newID() kafka.TopicID {

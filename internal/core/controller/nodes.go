@@ -4,61 +4,52 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
-// registerNode answers a repeated registration of the same incarnation with the epoch it has.
-func (s *step) registerNode(req RegisterNode) (RegisteredNode, error) {
-	old, known := s.img.Node(req.ID)
+// heartbeat moves a node through its states: fenced, active, on its way out. The time that passes between heartbeats is not
+// the business of this package: who watches it asks for FenceNode.
+//
+// Log directories that went offline are told here, and not acted on: a node that loses one of several goes on leading
+// partitions that it cannot serve, until it is stopped.
+func (s *step) heartbeat(req *kmsg.BrokerHeartbeatRequest) (*kmsg.BrokerHeartbeatResponse, error) {
+	n, p := s.incarnation(req.BrokerID, req.BrokerEpoch)
+	if p != nil {
+		return nil, p
+	}
+	resp := req.ResponseKind().(*kmsg.BrokerHeartbeatResponse)
+	resp.IsCaughtUp = req.CurrentMetadataOffset >= n.Epoch
 	switch {
-	case req.ID < 0:
-		return RegisteredNode{}, problem(kerr.InvalidRequest, "Invalid negative broker ID.")
-	case len(req.Listeners) == 0:
-		return RegisteredNode{}, problem(kerr.InvalidRegistration, "Broker %d has no listener.", req.ID)
-	case known && old.Incarnation == req.Incarnation:
-		return RegisteredNode{Epoch: old.Epoch}, nil
+	case n.Fenced && req.WantShutdown:
+		resp.ShouldShutdown = true
+	case n.Fenced:
+		if !req.WantFence && resp.IsCaughtUp {
+			s.unfence(n)
+		}
+	case req.WantFence:
+		s.fence(n)
+		resp.ShouldShutdown = req.WantShutdown
+	case n.InControlledShutdown || req.WantShutdown:
+		resp.ShouldShutdown = s.shutDown(n)
 	}
-	if p := s.checkFeatures(req); p != nil {
-		return RegisteredNode{}, p
-	}
-	// A node's epoch is the offset of the record that registers it: the first of this batch.
-	epoch := int64(s.img.Offset()) + 1
-	s.add(&metadata.RegisterBrokerRecord{
-		Node: req.ID, Incarnation: req.Incarnation, Epoch: epoch, Listeners: req.Listeners, Features: req.Features,
-		Rack: req.Rack, Fenced: req.Fenced, LogDirs: req.LogDirs,
-	})
-	s.settleRegistration(req, known && old.Active())
-	return RegisteredNode{Epoch: epoch}, nil
+	now, _ := s.img.Node(n.ID)
+	resp.IsFenced = now.Fenced
+	return resp, nil
 }
 
-// settleRegistration makes the partitions follow what a registration says of its node.
-func (s *step) settleRegistration(req RegisterNode, wasActive bool) {
+// incarnation finds the node that a request of its own names, and refuses one of an incarnation before.
+func (s *step) incarnation(id int32, epoch int64) (*metadata.Node, *Problem) {
+	n, ok := s.img.Node(kafka.NodeID(id))
 	switch {
-	case req.Fenced && wasActive:
-		s.moveLeadersAway(req.ID)
-	case !req.Fenced && !wasActive:
-		s.giveLeadersBack(req.ID)
-	case !req.Fenced && req.Unclean:
-		s.newLeaderEpochs(req.ID)
+	case !ok:
+		return nil, problem(kerr.StaleBrokerEpoch, "No broker registration found for broker id %d", id)
+	case n.Epoch != epoch:
+		return nil, problem(kerr.StaleBrokerEpoch, "Expected broker epoch %d, but got broker epoch %d", n.Epoch, epoch)
 	}
-}
-
-// checkFeatures refuses a node that does not support what the cluster has finalised.
-func (s *step) checkFeatures(req RegisterNode) *Problem {
-	for _, name := range sortedKeys(s.img.Features()) {
-		level := s.img.Features()[name]
-		i := slices.IndexFunc(req.Features, func(f metadata.FeatureRange) bool { return f.Name == name })
-		if i < 0 {
-			continue // features that a node does not name are not its business
-		}
-		if f := req.Features[i]; level < f.Min || level > f.Max {
-			return problem(kerr.UnsupportedVersion, "Unable to register because the broker does not support finalized version %d of %s. "+
-				"The broker wants a version between %d and %d, inclusive.", level, name, f.Min, f.Max)
-		}
-	}
-	return nil
+	return n, nil
 }
 
 func (s *step) fenceNode(req FenceNode) (FencedNode, error) {
@@ -71,73 +62,75 @@ func (s *step) fenceNode(req FenceNode) (FencedNode, error) {
 	case n.Fenced == req.Fenced:
 		return FencedNode{}, nil
 	case req.Fenced:
-		s.add(metadata.FenceBroker(n.ID, n.Epoch))
-		s.moveLeadersAway(n.ID)
+		s.fence(n)
 	default:
-		s.add(metadata.UnfenceBroker(n.ID, n.Epoch))
-		s.giveLeadersBack(n.ID)
+		s.unfence(n)
 	}
 	return FencedNode{Changed: true}, nil
 }
 
-// moveLeadersAway takes a node that is no longer active out of every ISR that has another member, and its leadership
-// with it. Where it is the last member it stays, so that only it can lead again, and the partition has no leader.
-func (s *step) moveLeadersAway(id kafka.NodeID) {
-	s.eachPartition(func(t *metadata.Topic, n int32, p *metadata.Partition) {
-		if !slices.Contains(p.ISR, id) && p.Leader != id {
-			return
-		}
-		change := metadata.NewPartitionChange(t.ID, n)
-		isr := p.ISR
-		if rest := slices.DeleteFunc(slices.Clone(isr), func(m kafka.NodeID) bool { return m == id }); len(rest) > 0 {
-			change.ISR, isr = rest, rest
-		}
-		if p.Leader == id {
-			change.Leader = s.firstActive(p.Replicas, isr, id)
-		}
-		if change.ISR != nil || change.Leader != metadata.LeaderUnchanged {
-			s.add(change)
+func (s *step) fence(n *metadata.Node) {
+	s.enact(metadata.FenceBroker(n.ID, n.Epoch))
+	s.leaveISRs(n.ID)
+}
+
+// unfence lets the node lead what has no leader.
+func (s *step) unfence(n *metadata.Node) {
+	s.enact(metadata.UnfenceBroker(n.ID, n.Epoch))
+	s.eachPartition(func(t *metadata.Topic, i int32, p *metadata.Partition) {
+		if p.Leader == kafka.NoNode && slices.Contains(p.Replicas, n.ID) {
+			s.commit(s.newChange(t, i))
 		}
 	})
 }
 
-// firstActive is the first replica in sync that may lead, other than not; NoNode when there is none.
-func (s *step) firstActive(replicas, isr []kafka.NodeID, not kafka.NodeID) kafka.NodeID {
-	for _, id := range replicas {
-		if n, ok := s.img.Node(id); ok && n.Active() && id != not && slices.Contains(isr, id) {
-			return id
-		}
+// shutDown moves what an active node leads to others, and tells whether it may go. It may when it leads nothing any more,
+// which it hears with the heartbeat after the one that moved its partitions: everybody has had the time to learn of it.
+func (s *step) shutDown(n *metadata.Node) (may bool) {
+	leads := false
+	s.eachPartition(func(_ *metadata.Topic, _ int32, p *metadata.Partition) { leads = leads || p.Leader == n.ID })
+	if !leads {
+		s.fence(n)
+		return true
 	}
-	return kafka.NoNode
+	if !n.InControlledShutdown {
+		s.enact(&metadata.BrokerRegistrationChangeRecord{Node: n.ID, Epoch: n.Epoch, InControlledShutdown: 1})
+	}
+	s.leaveISRs(n.ID)
+	return false
 }
 
-// giveLeadersBack lets a node that became active lead the partitions that have no leader and trust it.
-func (s *step) giveLeadersBack(id kafka.NodeID) {
+// unregisterBroker forgets a node. What it alone can lead stays so: it may come back.
+func (s *step) unregisterBroker(req *kmsg.UnregisterBrokerRequest) (*kmsg.UnregisterBrokerResponse, error) {
+	n, ok := s.img.Node(kafka.NodeID(req.BrokerID))
+	if !ok {
+		return nil, problem(kerr.BrokerIDNotRegistered, "Broker ID %d is not currently registered", req.BrokerID)
+	}
+	s.enact(metadata.UnregisterBroker(n.ID, n.Epoch))
+	s.leaveISRs(n.ID)
+	return req.ResponseKind().(*kmsg.UnregisterBrokerResponse), nil
+}
+
+// leaveISRs takes a node that is no longer active out of every ISR, and its leadership with it. Where eligible replicas are
+// not kept, the last one in sync stays, and the partition has no leader until it is back.
+func (s *step) leaveISRs(id kafka.NodeID) {
 	s.eachPartition(func(t *metadata.Topic, n int32, p *metadata.Partition) {
-		if p.Leader == kafka.NoNode && slices.Contains(p.ISR, id) {
-			change := metadata.NewPartitionChange(t.ID, n)
-			change.Leader = id
-			s.add(change)
+		if p.Leader == id || slices.Contains(p.ISR, id) {
+			c := s.newChange(t, n)
+			c.isr = without(p.ISR, []kafka.NodeID{id})
+			s.commit(c)
 		}
 	})
 }
 
-// newLeaderEpochs begins a new leader epoch where a node leads. After an unclean stop its log may lack what readers saw
-// (durability=os), and they find out where by the epoch's start.
-func (s *step) newLeaderEpochs(id kafka.NodeID) {
-	s.eachPartition(func(t *metadata.Topic, n int32, p *metadata.Partition) {
-		if p.Leader == id {
-			change := metadata.NewPartitionChange(t.ID, n)
-			change.Leader = id
-			s.add(change)
-		}
-	})
-}
-
+// eachPartition walks all partitions. What a request does to so many of them follows from it, and is not what it asked for:
+// those records do not count against MaxRecords.
 func (s *step) eachPartition(visit func(t *metadata.Topic, n int32, p *metadata.Partition)) {
+	before := len(s.records)
 	for t := range s.img.Topics() {
 		for n := range t.Partitions {
 			visit(t, int32(n), &t.Partitions[n])
 		}
 	}
+	s.implied += len(s.records) - before
 }

@@ -36,7 +36,7 @@ type tally struct {
 	heirs        map[[2]kafka.NodeID]int
 }
 
-func count(placed [][]kafka.NodeID) tally {
+func tallyOf(placed [][]kafka.NodeID) tally {
 	c := tally{map[kafka.NodeID]int{}, map[kafka.NodeID]int{}, map[[2]kafka.NodeID]int{}}
 	for _, replicas := range placed {
 		c.leads[replicas[0]]++
@@ -74,7 +74,7 @@ func TestATopicIsSpreadEvenly(t *testing.T) {
 							t.Fatalf("%s: %v", name, replicas)
 						}
 					}
-					c := count(placed)
+					c := tallyOf(placed)
 					// That heirs differ may cost replicas a second one.
 					if gap(c.leads, n) > 1 || gap(c.holds, n) > 2 {
 						t.Errorf("%s: leaders %v, replicas %v", name, c.leads, c.holds)
@@ -88,7 +88,7 @@ func TestATopicIsSpreadEvenly(t *testing.T) {
 func TestWhatADeadNodeLedFallsOnMany(t *testing.T) {
 	const n = 5
 	placed, _ := newPlacement(cluster(make([]string, n), nil, nil)).place(nil, 4*n*(n-1), 3, rand.New(rand.NewPCG(3, 1)))
-	c := count(placed)
+	c := tallyOf(placed)
 	for leader := range kafka.NodeID(n) {
 		for heir := range kafka.NodeID(n) {
 			if got := c.heirs[[2]kafka.NodeID{leader, heir}]; heir != leader && (got < 2 || got > 6) {
@@ -117,7 +117,7 @@ func TestReplicasAreOnAsManyRacksAsCanBe(t *testing.T) {
 					t.Fatalf("racks %v: %v", racks, replicas)
 				}
 			}
-			if c := count(placed); gap(c.leads, len(racks)) > 1 {
+			if c := tallyOf(placed); gap(c.leads, len(racks)) > 1 {
 				t.Errorf("racks %v, %d replicas: leaders %v", racks, factor, c.leads)
 			}
 		}
@@ -148,7 +148,7 @@ func holdings(img *metadata.Image) tally {
 			all = append(all, p.Replicas)
 		}
 	}
-	return count(all)
+	return tallyOf(all)
 }
 
 func TestManySmallTopicsFillTheClusterEvenly(t *testing.T) {
@@ -189,7 +189,7 @@ func TestFencedNodesOnlyFillUpAndCordonedNodesAreLeftOut(t *testing.T) {
 			t.Fatal(replicas)
 		}
 	}
-	if c := count(placed); c.leads[0] != 6 || c.leads[2] != 6 {
+	if c := tallyOf(placed); c.leads[0] != 6 || c.leads[2] != 6 {
 		t.Error(c.leads)
 	}
 	if _, p := newPlacement(img).place(nil, 1, 4, rand.New(rand.NewPCG(1, 1))); p == nil || p.Message != "The target replication factor of 4 "+
@@ -208,7 +208,7 @@ func TestMorePartitionsOfATopicLevelItOut(t *testing.T) {
 	if p != nil {
 		t.Fatal(p)
 	}
-	if c := count(placed); c.leads[0] != 0 || c.leads[1] != 1 || c.leads[2] != 2 {
+	if c := tallyOf(placed); c.leads[0] != 0 || c.leads[1] != 1 || c.leads[2] != 2 {
 		t.Error(placed)
 	}
 }

@@ -4,25 +4,26 @@ import (
 	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
-func (s *step) allocateProducerIDs(req AllocateProducerIDs) (ProducerIDs, error) {
-	n, ok := s.img.Node(req.Node)
-	switch {
-	case !ok:
-		return ProducerIDs{}, problem(kerr.StaleBrokerEpoch, "No broker registration found for broker id %d", req.Node)
-	case n.Epoch != req.Epoch:
-		return ProducerIDs{}, problem(kerr.StaleBrokerEpoch, "Expected broker epoch %d, but got broker epoch %d", n.Epoch, req.Epoch)
+// allocateProducerIDs gives a node a block of producer ids that no one else gets.
+func (s *step) allocateProducerIDs(req *kmsg.AllocateProducerIDsRequest) (*kmsg.AllocateProducerIDsResponse, error) {
+	n, p := s.incarnation(req.BrokerID, req.BrokerEpoch)
+	if p != nil {
+		return nil, p
 	}
 	first := s.img.NextProducerID()
 	if first > math.MaxInt64-ProducerIDBlock {
-		return ProducerIDs{}, problem(kerr.UnknownServerError, "Exhausted all producerIds as the next block's end producerId has exceeded the int64 type limit")
+		return nil, problem(kerr.UnknownServerError, "Exhausted all producerIds as the next block's end producerId has exceeded the int64 type limit")
 	}
-	s.add(&metadata.ProducerIDsRecord{Node: req.Node, NodeEpoch: req.Epoch, Next: first + ProducerIDBlock})
-	return ProducerIDs{First: first, Count: ProducerIDBlock}, nil
+	s.add(&metadata.ProducerIDsRecord{Node: n.ID, NodeEpoch: n.Epoch, Next: first + ProducerIDBlock})
+	resp := req.ResponseKind().(*kmsg.AllocateProducerIDsResponse)
+	resp.ProducerIDStart, resp.ProducerIDLen = int64(first), ProducerIDBlock
+	return resp, nil
 }
 
 func (s *step) raiseProducerIDs(req RaiseProducerIDs) RaisedProducerIDs {

@@ -45,5 +45,44 @@ func refuseWhole(req any, p *Problem) any {
 		}
 		return resp
 	}
+	return refuseNode(req, p)
+}
+
+// refuseNode does so for responses with one error for the whole. Those to nodes have no place for words.
+func refuseNode(req any, p *Problem) any {
+	switch req := req.(type) {
+	case *kmsg.BrokerRegistrationRequest:
+		resp := req.ResponseKind().(*kmsg.BrokerRegistrationResponse)
+		resp.ErrorCode = p.Code.Code
+		return resp
+	case *kmsg.BrokerHeartbeatRequest:
+		resp := req.ResponseKind().(*kmsg.BrokerHeartbeatResponse)
+		resp.ErrorCode = p.Code.Code
+		return resp
+	case *kmsg.AlterPartitionRequest:
+		resp := req.ResponseKind().(*kmsg.AlterPartitionResponse)
+		resp.ErrorCode = p.Code.Code
+		return resp
+	case *kmsg.AllocateProducerIDsRequest:
+		resp := req.ResponseKind().(*kmsg.AllocateProducerIDsResponse)
+		resp.ErrorCode = p.Code.Code
+		return resp
+	case *kmsg.UnregisterBrokerRequest:
+		resp := req.ResponseKind().(*kmsg.UnregisterBrokerResponse)
+		resp.ErrorCode, resp.ErrorMessage = p.Code.Code, p.message()
+		return resp
+	case *kmsg.UpdateFeaturesRequest:
+		resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
+		resp.ErrorCode, resp.ErrorMessage = p.Code.Code, p.message()
+		return resp
+	case *kmsg.AlterPartitionAssignmentsRequest:
+		resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
+		resp.ErrorCode, resp.ErrorMessage = p.Code.Code, p.message()
+		return resp
+	case *kmsg.ElectLeadersRequest:
+		resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
+		resp.ErrorCode = p.Code.Code
+		return resp
+	}
 	return nil
 }

@@ -2,25 +2,7 @@ package controller
 
 import (
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/core/metadata"
 )
-
-// RegisterNode registers a node, or another incarnation of it, unfenced.
-type RegisterNode struct {
-	ID          kafka.NodeID
-	Incarnation kafka.TopicID // new at each start of the process
-	Rack        *string
-	Listeners   []metadata.Listener
-	Features    []metadata.FeatureRange
-	LogDirs     []kafka.TopicID // the directory ids of meta.properties
-	Fenced      bool
-	// Unclean tells that the node's last stop left no clean-shutdown marker: every partition that it goes on leading
-	// then begins a new leader epoch.
-	Unclean bool
-}
-
-// RegisteredNode replies to RegisterNode with the epoch that fences earlier incarnations.
-type RegisteredNode struct{ Epoch int64 }
 
 // FenceNode fences or unfences a node. Epoch is that of its registration.
 type FenceNode struct {

@@ -99,7 +99,7 @@ func (testRules) Check(_ *metadata.Image, r metadata.ConfigResource, all, change
 
 func checkKey(name, value string) error {
 	switch name {
-	case "cleanup.policy", "follower.list", "compression.type", "consumer.session.timeout.ms", "log.dirs":
+	case "cleanup.policy", "follower.list", "compression.type", "consumer.session.timeout.ms", "log.dirs", "unclean.leader.election.enable", "min.insync.replicas", "durability":
 		return nil
 	case "retention.ms", "log.cleaner.threads":
 		if _, err := strconv.Atoi(value); err != nil {
@@ -147,8 +147,17 @@ func (testRules) Flushes(img *metadata.Image, topic string) bool {
 	return img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})["durability"] != "os"
 }
 
+// run gives a command to Step. A node that registers is unfenced at once, unless the command says "fenced".
 func (s *script) run(t *testing.T, lines []string) string {
-	out := s.c.Step(time.Unix(0, 0), s.rnd, s.img, s.request(t, lines))
+	text := s.step(s.request(t, lines))
+	if first := parseWords(t, lines[0]); first.plain[0] == "register" && !first.has("fenced") && strings.HasPrefix(text, "registered") {
+		text += s.step(s.heartbeatRequest(words{t: t, keyed: map[string]string{"id": first.keyed["id"]}}))
+	}
+	return text
+}
+
+func (s *script) step(req any) string {
+	out := s.c.Step(time.Unix(0, 0), s.rnd, s.img, req)
 	for _, r := range out.Records {
 		if topic, ok := r.(*metadata.TopicRecord); ok {
 			s.ids = append(s.ids, topic.ID)
@@ -211,6 +220,61 @@ func (s *script) writeReply(b *strings.Builder, reply any) {
 		for _, x := range r.Resources {
 			line(fmt.Sprintf("%d %q", x.ResourceType, x.ResourceName), x.ErrorCode, x.ErrorMessage, "")
 		}
+	case *kmsg.ElectLeadersResponse:
+		if r.ErrorCode != 0 || len(r.Topics) == 0 {
+			line("elect", r.ErrorCode, nil, "")
+		}
+		for _, topic := range r.Topics {
+			for _, p := range topic.Partitions {
+				line(fmt.Sprintf("%s-%d", topic.Topic, p.Partition), p.ErrorCode, p.ErrorMessage, "")
+			}
+		}
+	case *kmsg.AlterPartitionResponse:
+		if r.ErrorCode != 0 {
+			line("isr", r.ErrorCode, nil, "")
+		}
+		for _, topic := range r.Topics {
+			for _, p := range topic.Partitions {
+				more := ""
+				if p.ErrorCode == 0 {
+					more = fmt.Sprintf(" leader=%d epoch=%d isr=%v recovery=%d partition-epoch=%d", p.LeaderID, p.LeaderEpoch, p.ISR, p.LeaderRecoveryState, p.PartitionEpoch)
+				}
+				line(fmt.Sprintf("%s-%d", s.alias(topic.TopidID), p.Partition), p.ErrorCode, nil, more)
+			}
+		}
+	case *kmsg.BrokerRegistrationResponse:
+		if r.ErrorCode == 0 {
+			fmt.Fprintf(b, "registered epoch=%d\n", r.BrokerEpoch)
+		} else {
+			line("register", r.ErrorCode, nil, "")
+		}
+	case *kmsg.BrokerHeartbeatResponse:
+		line("heartbeat", r.ErrorCode, nil, fmt.Sprintf(" caught-up=%v fenced=%v shutdown=%v", r.IsCaughtUp, r.IsFenced, r.ShouldShutdown))
+	case *kmsg.UnregisterBrokerResponse:
+		line("unregister", r.ErrorCode, r.ErrorMessage, "")
+	case *kmsg.AllocateProducerIDsResponse:
+		line("producer ids", r.ErrorCode, nil, fmt.Sprintf(" first=%d count=%d", r.ProducerIDStart, r.ProducerIDLen))
+	case *kmsg.UpdateFeaturesResponse:
+		line("features", r.ErrorCode, r.ErrorMessage, "")
+		for _, f := range r.Results {
+			line(" "+f.Feature, f.ErrorCode, f.ErrorMessage, "")
+		}
+	case *kmsg.AlterPartitionAssignmentsResponse:
+		if r.ErrorCode != 0 {
+			line("all", r.ErrorCode, r.ErrorMessage, "")
+		}
+		for _, topic := range r.Topics {
+			for _, x := range topic.Partitions {
+				line(fmt.Sprintf("%s-%d", topic.Topic, x.Partition), x.ErrorCode, x.ErrorMessage, "")
+			}
+		}
+	case *kmsg.ListPartitionReassignmentsResponse:
+		for _, topic := range r.Topics {
+			for _, x := range topic.Partitions {
+				fmt.Fprintf(b, "%s-%d replicas=%v adding=%v removing=%v\n", topic.Topic, x.Partition, x.Replicas, x.AddingReplicas, x.RemovingReplicas)
+			}
+		}
+		fmt.Fprintf(b, "%d listed\n", len(r.Topics))
 	case AdoptedTopic:
 		fmt.Fprintf(b, "adopted %s\n", s.alias(r.ID))
 	default:
@@ -255,7 +319,7 @@ func (s *script) record(r metadata.Record) string {
 	case *metadata.PartitionRecord:
 		return fmt.Sprintf("Partition %s-%d leader=%d replicas=%v isr=%v", s.alias(r.Topic), r.Partition, r.Leader, r.Replicas, r.ISR)
 	case *metadata.PartitionChangeRecord:
-		return fmt.Sprintf("PartitionChange %s-%d leader=%d isr=%v", s.alias(r.Topic), r.Partition, r.Leader, r.ISR)
+		return s.partitionChange(r)
 	case *metadata.ConfigRecord:
 		if r.Value == nil {
 			return fmt.Sprintf("Config %d %q %s removed", r.Resource.Type, r.Resource.Name, r.Name)

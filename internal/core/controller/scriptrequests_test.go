@@ -8,7 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/core/metadata"
 )
 
 // words are the words of a line: flags, and keys with values.
@@ -60,37 +59,38 @@ func (s *script) request(t *testing.T, lines []string) any {
 		return s.deleteRequest(t, lines[1:])
 	case "partitions":
 		return s.partitionsRequest(t, first, lines[1:])
+	case "reassign":
+		return s.reassignRequest(t, first, lines[1:])
+	case "reassignments":
+		return s.reassignmentsRequest(t, first, lines[1:])
 	case "alter":
 		return s.alterRequest(t, first, lines[1:])
 	case "replace":
 		return s.replaceRequest(t, first, lines[1:])
 	case "register":
-		r := RegisterNode{
-			ID: kafka.NodeID(first.number("id", 0)), Incarnation: kafka.TopicID{byte(first.number("incarnation", 1))},
-			Fenced: first.has("fenced"), Unclean: first.has("unclean"),
-			Listeners: []metadata.Listener{{Name: "PLAINTEXT", Host: "h", Port: 9092}},
-		}
-		if rack, ok := first.keyed["rack"]; ok {
-			r.Rack = &rack
-		}
-		if _, ok := first.keyed["max"]; ok {
-			r.Features = []metadata.FeatureRange{{Name: "metadata.version", Min: 7, Max: int16(first.number("max", 0))}}
-		}
-		return r
+		return s.registerRequest(first)
+	case "heartbeat":
+		return s.heartbeatRequest(first)
 	case "fence", "unfence":
-		id := kafka.NodeID(first.number("id", 0))
-		epoch := int64(first.number("epoch", -1))
-		if n, ok := s.img.Node(id); ok && epoch < 0 {
-			epoch = n.Epoch
-		}
-		return FenceNode{ID: id, Epoch: epoch, Fenced: first.plain[0] == "fence"}
+		return FenceNode{ID: kafka.NodeID(first.number("id", 0)), Epoch: s.epoch(first), Fenced: first.plain[0] == "fence"}
+	case "unregister":
+		req := kmsg.NewPtrUnregisterBrokerRequest()
+		req.BrokerID = int32(first.number("id", 0))
+		return req
+	case "isr":
+		return s.isrRequest(first, lines[1:])
+	case "elect":
+		return s.electRequest(t, first, lines[1:])
+	case "balance":
+		return BalanceLeaders{}
+	case "elect-unclean":
+		return ElectUnclean{}
+	case "features":
+		return s.featuresRequest(t, first, lines[1:])
 	case "producer-ids":
-		id := kafka.NodeID(first.number("id", 0))
-		epoch := int64(first.number("epoch", -1))
-		if n, ok := s.img.Node(id); ok && epoch < 0 {
-			epoch = n.Epoch
-		}
-		return AllocateProducerIDs{Node: id, Epoch: epoch}
+		req := kmsg.NewPtrAllocateProducerIDsRequest()
+		req.BrokerID, req.BrokerEpoch = int32(first.number("id", 0)), s.epoch(first)
+		return req
 	case "bootstrap":
 		return Bootstrap{}
 	case "adopt":

@@ -231,33 +231,35 @@ func (s *step) assignedReplicas(t *kmsg.CreateTopicsRequestTopic) ([][]kafka.Nod
 
 // checkAssignment checks one partition's manual assignment; factor is what other partitions have, -1 for the first.
 func (s *step) checkAssignment(ids []int32, factor int, partition int32) ([]kafka.NodeID, *Problem) {
-	if len(ids) == 0 {
-		return nil, problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
+	if p := s.checkReplicas(ids, factor); p != nil {
+		return nil, p
 	}
-	sorted := slices.Sorted(slices.Values(ids))
-	active := false
-	for i, id := range sorted {
-		n, ok := s.img.Node(kafka.NodeID(id))
-		if !ok {
-			return nil, problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
-		}
-		if i > 0 && sorted[i-1] == id {
-			return nil, problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes the broker %d more than once.", id)
-		}
-		active = active || n.Active()
-	}
-	if factor >= 0 && len(ids) != factor {
-		return nil, problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), "+
-			"but this is not consistent with previous partitions, which have %d replica(s).", len(ids), factor)
-	}
-	if !active {
+	replicas := toNodes(ids)
+	if !slices.ContainsFunc(replicas, func(id kafka.NodeID) bool { n, _ := s.img.Node(id); return n.Active() }) {
 		return nil, problem(kerr.InvalidReplicaAssignment, "All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", partition)
 	}
-	replicas := make([]kafka.NodeID, len(ids))
-	for i, id := range ids {
-		replicas[i] = kafka.NodeID(id)
-	}
 	return replicas, nil
+}
+
+// checkReplicas allows registered nodes, each once, and as many as factor says, unless it is -1.
+func (s *step) checkReplicas(ids []int32, factor int) *Problem {
+	if len(ids) == 0 {
+		return problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
+	}
+	sorted := slices.Sorted(slices.Values(ids))
+	for i, id := range sorted {
+		if _, ok := s.img.Node(kafka.NodeID(id)); !ok {
+			return problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
+		}
+		if i > 0 && sorted[i-1] == id {
+			return problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes the broker %d more than once.", id)
+		}
+	}
+	if factor >= 0 && len(ids) != factor {
+		return problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), "+
+			"but this is not consistent with previous partitions, which have %d replica(s).", len(ids), factor)
+	}
+	return nil
 }
 
 // newPartition is led by the first of its replicas that is active; every active replica begins in sync.

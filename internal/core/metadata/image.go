@@ -61,6 +61,24 @@ type Node struct {
 // Active tells whether partitions may be led by and be in sync on the node.
 func (n *Node) Active() bool { return !n.Fenced && !n.InControlledShutdown }
 
+// HasDir tells whether a replica that was put into a directory can be on the node. Where a node has not said which directories
+// it has, or a replica not where it is, it can.
+func (n *Node) HasDir(dir kafka.TopicID) bool {
+	if ReservedDir(dir) {
+		return dir != lostDir
+	}
+	return len(n.LogDirs) == 0 || slices.Contains(n.LogDirs, dir)
+}
+
+// lostDir stands for a directory that is offline for good.
+var lostDir = kafka.TopicID{15: 2}
+
+// ReservedDir tells whether an id below 100 stands for something else than a directory, as in Kafka: 0 and 1 for one that
+// is not known yet.
+func ReservedDir(dir kafka.TopicID) bool {
+	return [15]byte(dir[:15]) == [15]byte{} && dir[15] < 100
+}
+
 // Listener is an address at which a node is reached.
 type Listener struct {
 	Name     string

@@ -9,7 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/core/controller"
 )
 
 // initProducerID gives an idempotent producer its id. Whatever id it had before, it gets a new one at epoch 0: only a
@@ -26,20 +25,21 @@ func (s *Server) initProducerID(ctx context.Context, _ *Call, req *kmsg.InitProd
 	return resp
 }
 
-func (s *Server) newProducerID(ctx context.Context, req *kmsg.InitProducerIDRequest) (kafka.ProducerID, error) {
+func (s *Server) newProducerID(ctx context.Context, init *kmsg.InitProducerIDRequest) (kafka.ProducerID, error) {
 	switch {
-	case req.TransactionalID != nil && *req.TransactionalID == "":
+	case init.TransactionalID != nil && *init.TransactionalID == "":
 		return 0, fmt.Errorf("transactional id is empty: %w", kerr.InvalidRequest)
-	case (req.ProducerID < 0) != (req.ProducerEpoch < 0):
-		return 0, fmt.Errorf("producer id %d with epoch %d: %w", req.ProducerID, req.ProducerEpoch, kerr.InvalidRequest)
-	case req.TransactionalID != nil:
+	case (init.ProducerID < 0) != (init.ProducerEpoch < 0):
+		return 0, fmt.Errorf("producer id %d with epoch %d: %w", init.ProducerID, init.ProducerEpoch, kerr.InvalidRequest)
+	case init.TransactionalID != nil:
 		return 0, errNoTransactions
 	}
-	epoch := int64(-1)
+	req := kmsg.NewPtrAllocateProducerIDsRequest()
+	req.BrokerID = int32(s.NodeID)
 	if n, ok := s.Metadata.Image().Node(s.NodeID); ok {
-		epoch = n.Epoch
+		req.BrokerEpoch = n.Epoch
 	}
-	return s.producerIDs.next(ctx, s.Controller, controller.AllocateProducerIDs{Node: s.NodeID, Epoch: epoch})
+	return s.producerIDs.next(ctx, s.Controller, req)
 }
 
 // producerIDs gives out the ids of a block that the controller granted to this node, and asks for the next block when it is
@@ -49,7 +49,7 @@ type producerIDs struct {
 	first, left int64
 }
 
-func (p *producerIDs) next(ctx context.Context, c Controller, req controller.AllocateProducerIDs) (kafka.ProducerID, error) {
+func (p *producerIDs) next(ctx context.Context, c Controller, req *kmsg.AllocateProducerIDsRequest) (kafka.ProducerID, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.left == 0 {
@@ -57,11 +57,17 @@ func (p *producerIDs) next(ctx context.Context, c Controller, req controller.All
 		if err != nil {
 			return 0, fmt.Errorf("allocate producer ids: %w", err)
 		}
-		block, ok := reply.(controller.ProducerIDs)
-		if !ok || block.Count <= 0 {
+		block, ok := reply.(*kmsg.AllocateProducerIDsResponse)
+		if !ok {
 			return 0, fmt.Errorf("controller answered %T to a request for producer ids", reply)
 		}
-		p.first, p.left = int64(block.First), int64(block.Count)
+		if err := kerr.ErrorForCode(block.ErrorCode); err != nil {
+			return 0, fmt.Errorf("allocate producer ids: %w", err)
+		}
+		if block.ProducerIDLen <= 0 {
+			return 0, fmt.Errorf("controller allocated %d producer ids", block.ProducerIDLen)
+		}
+		p.first, p.left = block.ProducerIDStart, int64(block.ProducerIDLen)
 	}
 	id := p.first
 	p.first++

@@ -46,9 +46,9 @@ func (anyConfig) Check(*metadata.Image, metadata.ConfigResource, map[string]stri
 }
 func (anyConfig) IsList(metadata.ConfigType, string) bool    { return false }
 func (anyConfig) Default(metadata.ConfigType, string) string { return "" }
-func (anyConfig) MinISR(*metadata.Image, string) int   { return 1 }
-func (anyConfig) Unclean(*metadata.Image, string) bool { return false }
-func (anyConfig) Flushes(*metadata.Image, string) bool { return true }
+func (anyConfig) MinISR(*metadata.Image, string) int         { return 1 }
+func (anyConfig) Unclean(*metadata.Image, string) bool       { return false }
+func (anyConfig) Flushes(*metadata.Image, string) bool       { return true }
 func (anyConfig) Effective(*metadata.Image, map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	return nil
 }
@@ -83,11 +83,23 @@ func newWorldOn(t testing.TB, fs vfs.FS, dir string, port uint16) *world {
 			return s
 		},
 	})
-	w.must(w.Submit(context.Background(), controller.RegisterNode{
-		ID: 1, Incarnation: kafka.TopicID{9}, LogDirs: []kafka.TopicID{d.Meta().DirectoryID},
-		Listeners: []metadata.Listener{{Name: worldListener, Host: "127.0.0.1", Port: port}},
-	}))
+	w.register(d.Meta().DirectoryID, port)
 	return w
+}
+
+// register registers node 1, and unfences it.
+func (w *world) register(dir kafka.TopicID, port uint16) {
+	w.t.Helper()
+	req := kmsg.NewPtrBrokerRegistrationRequest()
+	req.Version, req.BrokerID, req.ClusterID, req.IncarnationID = 4, 1, w.Image().ClusterID(), [16]byte{9}
+	req.LogDirs = [][16]byte{dir}
+	l := kmsg.NewBrokerRegistrationRequestListener()
+	l.Name, l.Host, l.Port = worldListener, "127.0.0.1", port
+	req.Listeners = append(req.Listeners, l)
+	reply, err := w.Submit(context.Background(), req)
+	w.must(reply, err)
+	epoch := reply.(*kmsg.BrokerRegistrationResponse).BrokerEpoch
+	w.must(w.Submit(context.Background(), controller.FenceNode{ID: 1, Epoch: epoch}))
 }
 
 func (w *world) must(_ any, err error) {

@@ -95,7 +95,11 @@ func work(t *testing.T, fsys vfs.FS, open logOpener, acked *ledger) error {
 		return err
 	}
 	defer q.Close()
-	if _, err := q.Submit(context.Background(), registration()); err != nil {
+	node, err := q.Submit(context.Background(), registration())
+	if err == nil {
+		_, err = q.Submit(context.Background(), unfencing(node))
+	}
+	if err != nil {
 		return err
 	}
 	for i := range 12 {
@@ -172,7 +176,7 @@ func TestRandomRequestsAgreeWithAModel(t *testing.T) {
 			return start(t, disk, func(c *Config) { c.SnapshotBytes = int64(500 + rng.IntN(5000)) })
 		}
 		q := open()
-		submit[any](t, q, registration())
+		register(t, q)
 		model := map[string]int{}
 		for range 150 {
 			name := fmt.Sprintf("n%d", rng.IntN(20))

@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/controller"
 	"github.com/headrace/headrace/internal/core/metadata"
@@ -29,9 +28,9 @@ func (anyConfig) Check(*metadata.Image, metadata.ConfigResource, map[string]stri
 }
 func (anyConfig) IsList(metadata.ConfigType, string) bool    { return false }
 func (anyConfig) Default(metadata.ConfigType, string) string { return "" }
-func (anyConfig) MinISR(*metadata.Image, string) int   { return 1 }
-func (anyConfig) Unclean(*metadata.Image, string) bool { return false }
-func (anyConfig) Flushes(*metadata.Image, string) bool { return true }
+func (anyConfig) MinISR(*metadata.Image, string) int         { return 1 }
+func (anyConfig) Unclean(*metadata.Image, string) bool       { return false }
+func (anyConfig) Flushes(*metadata.Image, string) bool       { return true }
 func (anyConfig) Effective(*metadata.Image, map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	return nil
 }
@@ -112,11 +111,35 @@ func submit[R any](t *testing.T, q *Quorum, req any) R {
 	return reply.(R)
 }
 
-func registration() controller.RegisterNode {
-	return controller.RegisterNode{
-		ID: 0, Incarnation: kafka.TopicID{7}, LogDirs: []kafka.TopicID{{9}},
-		Listeners: []metadata.Listener{{Name: "PLAINTEXT", Host: "localhost", Port: 9092}},
+func registration() *kmsg.BrokerRegistrationRequest {
+	req := kmsg.NewPtrBrokerRegistrationRequest()
+	req.Version, req.ClusterID, req.IncarnationID, req.LogDirs = 4, "c1", [16]byte{7}, [][16]byte{{9}}
+	for name, level := range map[string]int16{"metadata.version": 30, "transaction.version": 2} {
+		f := kmsg.NewBrokerRegistrationRequestFeature()
+		f.Name, f.MaxSupportedVersion = name, level
+		req.Features = append(req.Features, f)
 	}
+	l := kmsg.NewBrokerRegistrationRequestListener()
+	l.Name, l.Host, l.Port = "PLAINTEXT", "localhost", 9092
+	req.Listeners = append(req.Listeners, l)
+	return req
+}
+
+// unfencing is the request that makes the node of a registration active.
+func unfencing(registered any) controller.FenceNode {
+	return controller.FenceNode{Epoch: registered.(*kmsg.BrokerRegistrationResponse).BrokerEpoch}
+}
+
+// register registers node 0, and unfences it.
+func register(t *testing.T, q *Quorum) {
+	t.Helper()
+	submit[controller.FencedNode](t, q, unfencing(submit[any](t, q, registration())))
+}
+
+func allocateProducerIDs(epoch int64) *kmsg.AllocateProducerIDsRequest {
+	req := kmsg.NewPtrAllocateProducerIDsRequest()
+	req.BrokerEpoch = epoch
+	return req
 }
 
 func createTopics(names ...string) *kmsg.CreateTopicsRequest {
@@ -160,11 +183,11 @@ func TestOneVoterLeadsAtOnceAndKeepsWhatItAcknowledged(t *testing.T) {
 	if got := q.Image().ControllerID(); got != 0 {
 		t.Fatalf("controller %d, want 0", got)
 	}
-	submit[controller.RegisteredNode](t, q, registration())
+	register(t, q)
 	mustCreate(t, q, "orders", "events")
 	submit[*kmsg.DeleteTopicsResponse](t, q, deleteTopic("events"))
-	ids := submit[controller.ProducerIDs](t, q, controller.AllocateProducerIDs{Node: 0, Epoch: q.Image().Nodes()[0].Epoch})
-	if ids.First != 0 || ids.Count != 1000 {
+	ids := submit[*kmsg.AllocateProducerIDsResponse](t, q, allocateProducerIDs(q.Image().Nodes()[0].Epoch))
+	if ids.ProducerIDStart != 0 || ids.ProducerIDLen != 1000 {
 		t.Fatalf("producer ids %+v", ids)
 	}
 	before := q.Image()
@@ -189,7 +212,7 @@ func TestSubmissionsAtOnceShareFlushesAndSeeOneAnother(t *testing.T) {
 	disk := vfs.NewMem()
 	flushes := 0
 	q := start(t, disk, func(c *Config) { c.Log = countFlushes{c.Log, &flushes} })
-	submit[controller.RegisteredNode](t, q, registration())
+	register(t, q)
 	const workers, each = 64, 10
 	created := make([]int, each)
 	var mu sync.Mutex
@@ -243,7 +266,7 @@ func TestFailedFlushIsNeverRetriedAndEndsTheQuorum(t *testing.T) {
 	disk := vfs.NewMem()
 	var log *fileLog
 	q := start(t, disk, func(c *Config) { log = c.Log.(*fileLog) })
-	submit[controller.RegisteredNode](t, q, registration())
+	register(t, q)
 	q.Close()
 
 	q = start(t, disk, func(c *Config) { log = c.Log.(*fileLog); log.flushErrAfter = log.flushes + 2 })
@@ -267,7 +290,7 @@ func TestSnapshotsReplaceTheLogsPrefix(t *testing.T) {
 	disk := vfs.NewMem()
 	small := func(c *Config) { c.SnapshotBytes = 2000 }
 	q := start(t, disk, small)
-	submit[controller.RegisteredNode](t, q, registration())
+	register(t, q)
 	for i := range 50 {
 		mustCreate(t, q, fmt.Sprintf("topic.%d", i))
 	}

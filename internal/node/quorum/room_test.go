@@ -35,7 +35,7 @@ func TestAFullDiskRefusesChangesUntilThereIsRoom(t *testing.T) {
 			})
 			small := func(c *Config) { c.SnapshotBytes = 3000 }
 			q := startOnCommitLog(t, fsys, small)
-			submit[any](t, q, registration())
+			register(t, q)
 			made, refused := []string{}, 0
 			for i := range 60 {
 				full.Store(rng.IntN(3) == 0)
@@ -92,7 +92,7 @@ func TestAStopDoesNotWaitForRoom(t *testing.T) {
 			}
 			return nil
 		}), nil)
-		submit[any](t, q, registration())
+		register(t, q)
 		full.Store(true)
 		if _, err := q.Submit(context.Background(), createTopics("x")); !errors.Is(err, kerr.KafkaStorageError) {
 			t.Errorf("no room: %v", err)
@@ -112,7 +112,7 @@ func TestALogThatFailedForWantOfRoomEndsTheQuorum(t *testing.T) {
 			}
 			return nil
 		}), func(*Config) {})
-		submit[any](t, q, registration())
+		register(t, q)
 		full.Store(true)
 		if _, err := q.Submit(context.Background(), createTopics("x")); err == nil {
 			t.Error("a change was made without room")

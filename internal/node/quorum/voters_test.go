@@ -17,7 +17,6 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
-	"github.com/headrace/headrace/internal/core/controller"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
@@ -187,7 +186,7 @@ func TestThreeVotersElectAgreeAndOutliveTheirLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := startVoters(t, 1, 1<<20)
 		defer v.stop()
-		v.submit(registration())
+		v.submit(unfencing(v.submit(registration())))
 		v.submit(createTopics("a"))
 		v.agree()
 
@@ -230,11 +229,12 @@ func TestVoterThatFellBehindGetsASnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := startVoters(t, 2, 20000)
 		defer v.stop()
-		node := v.submit(registration()).(controller.RegisteredNode)
+		node := v.submit(registration())
+		v.submit(unfencing(node))
 		behind := (v.leader() + 1) % 3
 		v.setCut(behind, true)
 		for range trailingEntries + 500 {
-			v.submit(controller.AllocateProducerIDs{Node: 0, Epoch: node.Epoch})
+			v.submit(allocateProducerIDs(unfencing(node).Epoch))
 		}
 		v.submit(createTopics("a"))
 		v.setCut(behind, false)
@@ -264,7 +264,7 @@ func walkVoters(t *testing.T, seed uint64) {
 	v := startVoters(t, seed, 4000)
 	defer v.stop()
 	rng := rand.New(rand.NewPCG(seed, 77))
-	v.submit(registration())
+	v.submit(unfencing(v.submit(registration())))
 	down := -1 // at most one node is down or cut at a time: two are a majority
 	var acked []string
 	for i := range 60 {
