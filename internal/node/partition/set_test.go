@@ -152,7 +152,12 @@ func values(t *testing.T, p *Partition) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []string
+	return decode(t, b)
+}
+
+// decode gives the values of batches.
+func decode(t *testing.T, b []byte) (out []string) {
+	t.Helper()
 	for one, err := range batch.Split(b) {
 		if err != nil {
 			t.Fatal(err)

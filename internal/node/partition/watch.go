@@ -16,10 +16,9 @@ type watchers struct {
 }
 
 // Watch notes w from now on when the log's end moves, the role changes or the partition ends, and hints at a new high
-// watermark. It is noted at once: what came before is news too.
+// watermark. The caller looks at the partition after that: what came before is not noted.
 func (p *Partition) Watch(w *await.Place) {
 	p.watchers.change(func(l []*await.Place) []*await.Place { return append(l, w) })
-	w.Note()
 }
 
 // Unwatch ends that.

@@ -1,0 +1,199 @@
+package partition
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/await"
+)
+
+func TestAnAppendIsAcknowledgedWhenItIsSafeOnTheFollowerToo(t *testing.T) {
+	for _, durability := range []string{"flush", "os"} {
+		r := newPair(t, vfs.NewMem(), vfs.NewMem(), "durability", durability)
+		leader := r.node(1)
+		a, epoch := put(t, leader, "one")
+		w := await.NewWaiter(1)
+		leader.Await(w, AllReplicas, a.Last+1)
+		settle(t, leader)
+		r.round(2)
+		if acked, err := leader.Acked(AllReplicas, epoch, a.Last+1); acked || err != nil || w.Done() {
+			t.Fatalf("%s: acknowledged before the follower said that it has it: %v %v", durability, acked, err)
+		}
+		r.round(2)
+		<-w.Woken()
+		if acked, err := leader.Acked(AllReplicas, epoch, a.Last+1); !acked || err != nil {
+			t.Fatalf("%s: %v %v", durability, acked, err)
+		}
+		r.sync(2)
+		wantValues(t, leader, "one")
+		r.abandon()
+	}
+}
+
+func TestAFollowerWaitsInTheLineOfWhatIsWritten(t *testing.T) {
+	r := newPair(t, vfs.NewMem(), vfs.NewMem())
+	defer r.abandon()
+	put(t, r.node(1), "one")
+	r.round(2)
+	w := await.NewWaiter(1)
+	r.node(1).AwaitWritten(w, 1)
+	if w.Done() {
+		t.Fatal("woken by what it has seen")
+	}
+	put(t, r.node(1), "two")
+	<-w.Woken()
+	if w.Broken() {
+		t.Fatal("told that the role changed")
+	}
+	w = await.NewWaiter(1)
+	r.node(1).AwaitWritten(w, 2)
+	r.elect(2)
+	if <-w.Woken(); !w.Broken() {
+		t.Fatal("not told that the role changed")
+	}
+}
+
+func TestAFollowerThatCameBackJoinsTheISR(t *testing.T) {
+	r := newPair(t, vfs.NewMem(), vfs.NewMem())
+	defer r.abandon()
+	r.isr(1)
+	leader := r.node(1)
+	mustWrite(t, leader, "one")
+	r.round(2)
+	if r.joins != 0 {
+		t.Fatal("an empty follower is said to have caught up")
+	}
+	r.round(2)
+	pr, ok := leader.ProposeISR(time.Now(), time.Hour)
+	if r.joins != 1 || !ok || len(pr.ISR) != 2 || pr.ISR[1] != (ISRMember{ID: 2, BrokerEpoch: 102}) || pr.TopicID != topicID("t") {
+		t.Fatalf("told %d times, proposed %+v %v", r.joins, pr, ok)
+	}
+	if _, again := leader.ProposeISR(time.Now(), time.Hour); again {
+		t.Fatal("two proposals at a time")
+	}
+	a, epoch := put(t, leader, "two")
+	settle(t, leader)
+	if acked, _ := leader.Acked(AllReplicas, epoch, a.Last+1); acked {
+		t.Fatal("acknowledged without who may be in the ISR by now")
+	}
+	leader.ISRSettled(pr, kerr.IneligibleReplica)
+	r.change(func(g *metadata.PartitionRecord) {}) // a node that was refused lags in the end; here it catches up
+	r.sync(2)
+	if acked, err := leader.Acked(AllReplicas, epoch, a.Last+1); !acked || err != nil {
+		t.Fatal(acked, err)
+	}
+}
+
+func TestAFollowerThatLagsIsProposedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPair(t, vfs.NewMem(), vfs.NewMem())
+		defer r.abandon()
+		a, epoch := put(t, r.node(1), "one")
+		time.Sleep(10 * time.Second)
+		if pr, ok := r.node(1).ProposeISR(time.Now(), 30*time.Second); ok {
+			t.Fatalf("proposed %+v", pr)
+		}
+		time.Sleep(21 * time.Second)
+		pr, ok := r.node(1).ProposeISR(time.Now(), 30*time.Second)
+		if !ok || len(pr.ISR) != 1 || pr.ISR[0].ID != 1 {
+			t.Fatalf("proposed %+v %v", pr, ok)
+		}
+		r.node(1).ISRSettled(pr, nil)
+		if acked, _ := r.node(1).Acked(AllReplicas, epoch, a.Last+1); acked {
+			t.Fatal("acknowledged before the metadata shows that the follower is out")
+		}
+		r.isr(1)
+		if acked, err := r.node(1).Acked(AllReplicas, epoch, a.Last+1); !acked || err != nil {
+			t.Fatal(acked, err)
+		}
+	})
+}
+
+func TestAFencedFollowerIsNotWaitedFor(t *testing.T) {
+	r := newPair(t, vfs.NewMem(), vfs.NewMem())
+	defer r.abandon()
+	r.isr(1)
+	leader := r.node(1)
+	mustWrite(t, leader, "one")
+	r.round(2)
+	r.round(2)
+	a, epoch := put(t, leader, "two")
+	settle(t, leader)
+	if acked, _ := leader.Acked(AllReplicas, epoch, a.Last+1); acked {
+		t.Fatal("does not wait for who is about to join")
+	}
+	r.hosts[0].apply(&metadata.BrokerRegistrationChangeRecord{Node: 2, Epoch: 102, Fenced: 1})
+	if acked, err := leader.Acked(AllReplicas, epoch, a.Last+1); !acked || err != nil {
+		t.Fatal(acked, err)
+	}
+}
+
+func TestFetchesOfReplicasThatAreNotFollowersNowAreRefused(t *testing.T) {
+	r := newPair(t, vfs.NewMem(), vfs.NewMem())
+	defer r.abandon()
+	mustAsk := func(f FollowerFetch, want error) {
+		t.Helper()
+		f.MaxBytes, f.LastEpoch = 1<<20, -1
+		if _, err := r.node(1).FetchAsReplica(time.Now(), f); !errors.Is(err, want) {
+			t.Errorf("%+v: %v, want %v", f, err, want)
+		}
+	}
+	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102}, nil)
+	mustAsk(FollowerFetch{Replica: 3, BrokerEpoch: 103}, kerr.UnknownLeaderEpoch)
+	mustAsk(FollowerFetch{Replica: 3, BrokerEpoch: 103, Epoch: -1}, kerr.NotLeaderForPartition)
+	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 101}, kerr.NotLeaderForPartition)
+	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102, Epoch: 1}, kerr.UnknownLeaderEpoch)
+	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102, Offset: 1}, kerr.OffsetOutOfRange)
+	r.elect(2)
+	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102}, kerr.FencedLeaderEpoch)
+	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102, Epoch: 1}, kerr.NotLeaderForPartition)
+}
+
+func TestNothingIsLedBeforeTheNodeIsRegistered(t *testing.T) {
+	mine := topicID("this process")
+	h := newHost(t, vfs.NewMem(), func(c *Config) { c.Incarnation = mine })
+	defer h.Abandon()
+	h.apply(&metadata.RegisterBrokerRecord{Node: 1, Epoch: 1, Incarnation: topicID("the process before")})
+	h.topic("t", 1)
+	p := h.part("t", 0)
+	if _, err := write(t, p, AllReplicas, "x"); !errors.Is(err, kerr.NotLeaderForPartition) {
+		t.Fatalf("led as the process before: %v", err)
+	}
+	h.apply(&metadata.RegisterBrokerRecord{Node: 1, Epoch: 2, Incarnation: mine})
+	mustWrite(t, p, "x")
+	if r := p.Role(); !r.Leads || r.Leader != 1 {
+		t.Errorf("%+v", r)
+	}
+	h.apply(&metadata.RegisterBrokerRecord{Node: 1, Epoch: 3, Incarnation: topicID("another process")})
+	if _, err := write(t, p, AllReplicas, "y"); !errors.Is(err, kerr.NotLeaderForPartition) {
+		t.Fatalf("led on although another process has the id: %v", err)
+	}
+}
+
+func TestTheSetListsWhatItLeadsAndFollows(t *testing.T) {
+	h := newHost(t, vfs.NewMem(), nil)
+	defer h.Abandon()
+	h.topic("t", 4)
+	for n, leader := range []kafka.NodeID{1, 2, kafka.NoNode, 1} {
+		rec := partitionRecord("t", int32(n))
+		rec.Replicas, rec.Leader, rec.LeaderEpoch = []kafka.NodeID{1, 2}, leader, 1
+		h.apply(rec)
+	}
+	var led, following []int32
+	for p := range h.Led() {
+		led = append(led, p.Name().Partition)
+	}
+	for p := range h.Following() {
+		following = append(following, p.Name().Partition)
+	}
+	if len(led) != 2 || led[0] != 0 || led[1] != 3 || len(following) != 1 || following[0] != 1 {
+		t.Errorf("leads %v, follows %v", led, following)
+	}
+}
