@@ -42,7 +42,8 @@ type Config struct {
 
 // Cluster is what was started.
 type Cluster struct {
-	Nodes [Size]*Node
+	Nodes  [Size]*Node
+	Folder string
 	// Network is nil where the nodes share the loopback.
 	Network *netns.Network
 	// Disks are nil where the nodes keep their data in plain folders.
@@ -53,7 +54,7 @@ type Cluster struct {
 
 // New prepares the folders, networks and disks of the nodes. The caller must Close it, even after an error.
 func New(cfg Config) (*Cluster, error) {
-	c := &Cluster{}
+	c := &Cluster{Folder: cfg.Folder}
 	if cfg.Isolated {
 		var err error
 		if c.Network, err = netns.New(Size); err != nil {

@@ -171,7 +171,11 @@ func (c *checker) losses() {
 	for process, sends := range c.h.Sends {
 		for seq, s := range sends {
 			v := NewValue(process, seq)
-			if s.Offset < 0 || !gone(v) {
+			if s.Offset == Unacknowledged || !gone(v) {
+				continue
+			}
+			if s.Offset == Somewhere {
+				c.found.add(LostWrite, "partition %d: %v was acknowledged%s; in the end it is nowhere", s.Partition, v, c.h.during(s.Phase))
 				continue
 			}
 			if end, ok := highest[s.Partition]; ok && s.Offset < end {
@@ -185,7 +189,7 @@ func (c *checker) losses() {
 	for _, l := range c.h.Consumers {
 		for _, e := range l.Events {
 			for _, r := range e.Reads {
-				if s, ok := c.send(r.Value); ok && s.Offset < 0 && gone(r.Value) && !told[r.Value] {
+				if s, ok := c.send(r.Value); ok && s.Offset == Unacknowledged && gone(r.Value) && !told[r.Value] {
 					told[r.Value] = true
 					c.found.add(Vanished, "%s was given %v at offset %d of partition %d, and in the end it is not there", l.Name, r.Value, r.Offset, e.Partition)
 				}

@@ -220,6 +220,18 @@ func TestWhatIsReadAgainAndAgainIsToldOnceAndWithItsPhase(t *testing.T) {
 	}
 }
 
+func TestARecordThatWasAcknowledgedWithoutAnOffsetMustBeThere(t *testing.T) {
+	r := run()
+	finish(r)
+	p := r.Producer()
+	there, gone := p.Send(1), p.Send(1)
+	p.Acked(there, Somewhere)
+	r.FinalConsumer("more").Polled(1, []Read{{20, there}})
+	expect(t, r, "")
+	p.Acked(gone, Somewhere)
+	expect(t, r, LostWrite)
+}
+
 // A member that commits what it was not given takes it from the group.
 func TestARecordThatNoMemberWasGivenIsFound(t *testing.T) {
 	r := run()

@@ -36,7 +36,14 @@ func (v Value) String() string {
 	return fmt.Sprintf("record %d of producer %d", v.Seq(), v.Process())
 }
 
-// Send is one record that a client sent. Offset is -1 unless the record was acknowledged; Phase tells then when.
+// What a Send has for an offset if it has none.
+const (
+	Unacknowledged = -1
+	// Somewhere is for a record whose acknowledgement does not say where: it was sent twice, and the second was refused as known.
+	Somewhere = -2
+)
+
+// Send is one record that a client sent. Phase tells when it was acknowledged.
 type Send struct {
 	Partition int32
 	Phase     int32
@@ -62,11 +69,11 @@ func (p *Producer) ID() int { return p.id }
 func (p *Producer) Send(partition int32) Value {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.sends = append(p.mu.sends, Send{Partition: partition, Offset: -1})
+	p.mu.sends = append(p.mu.sends, Send{Partition: partition, Offset: Unacknowledged})
 	return NewValue(p.id, len(p.mu.sends)-1)
 }
 
-// Acked notes that a record was acknowledged.
+// Acked notes that a record was acknowledged, at an offset or Somewhere.
 func (p *Producer) Acked(v Value, offset int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

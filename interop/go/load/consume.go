@@ -59,7 +59,7 @@ func (l *Load) read(ctx context.Context, log *history.Consumer, starts map[int32
 		from[p] = kgo.NewOffset().At(o)
 		log.Assigned(p, o)
 	}
-	cl, err := l.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: from}), kgo.FetchMaxWait(500*time.Millisecond))
+	cl, err := l.client(log.Name, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: from}), kgo.FetchMaxWait(500*time.Millisecond))
 	if err != nil {
 		l.cfg.Note("client", err.Error())
 		return

@@ -6,6 +6,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -26,6 +27,8 @@ type Config struct {
 	Seed     uint64
 	// Note is told, from any goroutine, of what a client complains of beside its records.
 	Note func(kind, what string)
+	// Log takes what the clients log.
+	Log io.Writer
 	// Python, with confluent-kafka, runs PythonClient: a producer and a consumer on librdkafka. Empty for none.
 	Python, PythonClient string
 }
@@ -98,9 +101,11 @@ func (l *Load) Stop() {
 func (l *Load) chance(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(l.cfg.Seed, stream)) }
 
 // client makes one with the settings that all have.
-func (l *Load) client(more ...kgo.Opt) (*kgo.Client, error) {
+func (l *Load) client(name string, more ...kgo.Opt) (*kgo.Client, error) {
+	prefix := func() string { return time.Now().Format("15:04:05.000 ") + name + " " }
 	return kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(l.cfg.Seeds...),
+		kgo.WithLogger(kgo.BasicLogger(l.cfg.Log, kgo.LogLevelInfo, prefix)),
 		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.MetadataMaxAge(5 * time.Second),
 		kgo.RetryBackoffFn(func(int) time.Duration { return retryPause }),

@@ -33,7 +33,7 @@ func (l *Load) member(name string, life time.Duration) {
 // attend joins the group, and notes and commits each poll.
 func (l *Load) attend(ctx context.Context, name string) {
 	log := l.cfg.Recorder.Consumer(name, group)
-	cl, err := l.client(
+	cl, err := l.client(name,
 		kgo.ConsumeTopics(l.cfg.Topic), kgo.ConsumerGroup(group),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),

@@ -49,7 +49,7 @@ type producer struct {
 func (l *Load) newProducer() (*producer, error) {
 	p := &producer{l: l, log: l.cfg.Recorder.Producer()}
 	var err error
-	p.cl, err = l.client(
+	p.cl, err = l.client(fmt.Sprintf("producer-%d", p.log.ID()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
@@ -65,6 +65,7 @@ func (l *Load) newProducer() (*producer, error) {
 // write sends bursts of records to one partition.
 func (p *producer) write(ctx context.Context, partition int32, chance interface{ IntN(int) int }) {
 	each := float64(p.l.cfg.Rate) / float64(producers*p.l.cfg.Partitions) // records a second
+	places := &places{}
 	for ctx.Err() == nil {
 		burst := 1 + chance.IntN(16)
 		for range burst {
@@ -74,7 +75,7 @@ func (p *producer) write(ctx context.Context, partition int32, chance interface{
 			// The record itself is never cancelled: Produce blocks while the buffer is full, until Close.
 			p.cl.Produce(context.WithoutCancel(ctx), r, func(r *kgo.Record, err error) {
 				if err == nil {
-					p.log.Acked(v, r.Offset)
+					p.log.Acked(v, places.of(r.Offset))
 					p.l.Acks.note(partition, sent)
 				}
 			})
@@ -92,4 +93,20 @@ func (p *producer) flush(ctx context.Context) {
 	if err := p.cl.Flush(ctx); err != nil {
 		p.l.cfg.Note("client", fmt.Sprintf("records are not acknowledged half a minute after the last fault: %v", err))
 	}
+}
+
+// places tells offsets of acknowledgements from what the client makes of a batch that the broker knew already and whose offset it did
+// not say: -1 for its first record, 0 for the second and so on. The client acknowledges record by record, in order.
+type places struct {
+	next    int64
+	nowhere bool
+}
+
+func (p *places) of(offset int64) int64 {
+	p.nowhere = offset < 0 || p.nowhere && offset == p.next
+	if !p.nowhere {
+		return offset
+	}
+	p.next = offset + 1
+	return history.Somewhere
 }

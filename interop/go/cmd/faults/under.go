@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/headrace/headrace/interop/go/cluster"
@@ -28,8 +30,13 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 	if err := s.open(o, topic, partitions); err != nil {
 		return false, err
 	}
+	clients, err := os.Create(filepath.Join(c.Folder, "clients.log"))
+	if err != nil {
+		return false, err
+	}
+	defer clients.Close()
 	s.load, err = load.Start(load.Config{Seeds: c.Addresses(), Topic: topic, Partitions: partitions, Rate: o.rate,
-		Recorder: s.recorder, Seed: o.seed, Note: r.complaint,
+		Recorder: s.recorder, Seed: o.seed, Note: r.complaint, Log: clients,
 		Python: o.python, PythonClient: o.pythonClient})
 	if err != nil {
 		return false, err
