@@ -44,6 +44,8 @@ func (s *Server) adminTable() []Entry {
 		{Key: kmsg.DescribeConfigs, Min: 1, Max: 4, Handle: on(s.describeConfigs), Note: "topics, brokers and their loggers"},
 		{Key: kmsg.AlterConfigs, Min: 0, Max: 2, Handle: on(s.alterConfigs), Note: "topics and brokers"},
 		{Key: kmsg.IncrementalAlterConfigs, Min: 0, Max: 1, Handle: on(s.incrementalAlterConfigs), Note: "topics, brokers and their loggers"},
+		{Key: kmsg.AlterPartitionAssignments, Min: 0, Max: 1, Handle: on(s.alterPartitionReassignments)},
+		{Key: kmsg.ListPartitionReassignments, Min: 0, Max: 0, Handle: on(s.listPartitionReassignments)},
 		{Key: kmsg.ListConfigResources, Min: 0, Max: 1, Handle: on(s.listConfigResources), Note: "topics, brokers and their loggers"},
 		{Key: kmsg.DescribeCluster, Min: 0, Max: 2, Handle: on(s.describeCluster)},
 		{Key: kmsg.DescribeTopicPartitions, Min: 0, Max: 0, Handle: on(s.describeTopicPartitions)},
