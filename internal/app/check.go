@@ -27,7 +27,7 @@ func (s configSource) Static(file string) (conf.Static, []conf.Problem) {
 	if err != nil {
 		return conf.Static{}, []conf.Problem{{Text: err.Error(), Refused: true}}
 	}
-	return s.env.configuration(named)
+	return s.env.configuration(named, nil)
 }
 
 // Machine looks at the directories, addresses and limits that a node with this configuration would meet.

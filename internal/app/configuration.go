@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/cli/term"
@@ -21,13 +22,21 @@ func (env Env) configFile(given string) (string, error) {
 	return given, nil
 }
 
-// configuration is what a node is told before it starts: the file, if there is one, and over it the environment.
-func (env Env) configuration(file string) (static conf.Static, problems []conf.Problem) {
+// configuration is what a node is told before it starts: the file, if there is one, over it the environment, and over both the
+// nodes to join that the command line names.
+func (env Env) configuration(file string, join []string) (static conf.Static, problems []conf.Problem) {
 	if file != "" {
 		static, problems = conf.ExamineFile(file)
 	}
 	static, more := static.WithEnvironment(env.Environ())
 	problems = append(problems, more...)
+	if len(join) > 0 {
+		joining, err := static.With("controller.quorum.bootstrap.servers", strings.Join(join, ","))
+		if err != nil {
+			return static, append(problems, conf.Problem{Where: "--join", Text: err.Error(), Refused: true})
+		}
+		static = joining
+	}
 	return static, append(problems, conf.CheckNode(conf.Layers{Static: static})...)
 }
 

@@ -18,6 +18,8 @@ import (
 type Env struct {
 	FS     vfs.FS
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Dial opens a connection to another node; nil means TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Seed gives the seed of every source of chance: topic ids, election timeouts, jitter.
 	Seed func() [32]byte
 	// FileLimit is how many files and connections the process may have open, or 0 when nobody knows.

@@ -11,7 +11,6 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,8 +18,8 @@ import (
 
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/core/controller"
 	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/link"
 	"github.com/headrace/headrace/internal/node/admin"
 	"github.com/headrace/headrace/internal/node/api"
 	"github.com/headrace/headrace/internal/node/coord"
@@ -28,6 +27,7 @@ import (
 	"github.com/headrace/headrace/internal/node/partition"
 	"github.com/headrace/headrace/internal/node/quorum"
 	"github.com/headrace/headrace/internal/node/reach"
+	"github.com/headrace/headrace/internal/node/replication"
 	"github.com/headrace/headrace/internal/node/transport"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
@@ -54,22 +54,32 @@ type Node struct {
 	Options
 	chance *rand.Rand // for starting alone; each part gets one of its own
 
-	listeners []net.Listener
-	levels    *logs.Levels  // of the log
-	admin     *admin.Server // nil where there is no admin listener
-	adminAt   net.Addr
-	dirs      []*logdir.Dir // those of partitions
-	home      *logdir.Dir   // that of the metadata log, mostly the first of dirs
-	set       *partition.Set
-	image     atomic.Pointer[metadata.Image] // the one being published, or published last
-	current   atomic.Pointer[conf.Node]      // Config with what was set for the node while it runs
-	static    atomic.Pointer[conf.Static]    // Options.Static with what was reloaded since
-	log       *commitlog.Log                 // the metadata log
-	quorum    *quorum.Quorum
-	groups    *coord.Runtime                   // made at the first publish, before quorum is ready
-	epoch     int64                            // of this node's registration
-	watch     *reach.Watch                     // nil where nobody can connect
-	server    atomic.Pointer[transport.Server] // nil until it serves; the quorum's goroutine looks at it
+	listeners   []net.Listener
+	controllers []net.Listener // for other nodes, as controller.listener.names says
+	incarnation kafka.TopicID  // of this process
+	link        *link.Pool
+	peers       *peers
+	guard       guard
+	way         way
+	joinBy      []string      // addresses to join the cluster by
+	failed      chan error    // gets the one reason for which the node must not go on
+	levels      *logs.Levels  // of the log
+	admin       *admin.Server // nil where there is no admin listener
+	adminAt     net.Addr
+	dirs        []*logdir.Dir // those of partitions
+	home        *logdir.Dir   // that of the metadata log, mostly the first of dirs
+	set         *partition.Set
+	image       atomic.Pointer[metadata.Image] // the one being published, or published last
+	current     atomic.Pointer[conf.Node]      // Config with what was set for the node while it runs
+	static      atomic.Pointer[conf.Static]    // Options.Static with what was reloaded since
+	log         *commitlog.Log                 // the metadata log
+	quorum      *quorum.Quorum
+	groups      *coord.Runtime // made at the first publish, before quorum is ready
+	replicas    *replication.Replicas
+	epoch       atomic.Int64                     // of this node's registration; -1 before it
+	watch       *reach.Watch                     // nil where nobody can connect
+	gate        *gate                            // nil until it listens
+	server      atomic.Pointer[transport.Server] // nil until it listens; the quorum's goroutine looks at it
 
 	// publishing is held while a change of the metadata or of the configuration goes to the parts of the node.
 	publishing sync.Mutex
@@ -77,9 +87,13 @@ type Node struct {
 
 // Start starts a node and returns once it serves. After an error everything that was started is stopped again.
 func Start(ctx context.Context, o Options) (*Node, error) {
-	n := &Node{Options: o, chance: rand.New(rand.NewChaCha8(o.Env.Seed())), epoch: -1}
+	n := &Node{Options: o, chance: rand.New(rand.NewChaCha8(o.Env.Seed())), failed: make(chan error, 1)}
+	n.epoch.Store(-1)
+	n.incarnation = logdir.NewID(n.chance)
 	n.setLevels()
-	for _, step := range []func(context.Context) error{n.listen, n.administer, n.openDirs, n.openPartitions, n.openQuorum, n.register, n.serve} {
+	for _, step := range []func(context.Context) error{
+		n.listen, n.administer, n.connect, n.findCluster, n.openDirs, n.openPartitions, n.joinCluster, n.openQuorum, n.register, n.serve,
+	} {
 		if err := step(ctx); err != nil {
 			_ = n.Close(time.Now()) // the first error is the one that counts
 			return nil, err
@@ -107,6 +121,16 @@ func (n *Node) listen(ctx context.Context) error {
 			n.Config.Advertised[i].Port = a.Port
 		}
 	}
+	if !opensControllers(n.Config) {
+		return nil
+	}
+	for _, l := range n.Config.Controllers {
+		nl, err := n.Env.Listen(ctx, "tcp", l.Address())
+		if err != nil {
+			return explainListen(l.Address(), err)
+		}
+		n.controllers = append(n.controllers, nl)
+	}
 	return nil
 }
 
@@ -124,11 +148,8 @@ func explainListen(address string, err error) error {
 
 // openDirs locks the log dirs, and makes those that are new.
 func (n *Node) openDirs(context.Context) error {
-	paths := n.Config.LogDirs
-	apart := n.Config.MetadataLogDir != "" && !slices.Contains(paths, n.Config.MetadataLogDir)
-	if apart {
-		paths = append(slices.Clip(paths), n.Config.MetadataLogDir)
-	}
+	paths := n.allDirs()
+	apart := len(paths) > len(n.Config.LogDirs)
 	dirs, err := logdir.OpenAll(n.Env.FS, paths, logdir.Meta{NodeID: n.Config.ID, ClusterID: n.clusterID(paths)}, n.rand(), n.Log)
 	if err != nil {
 		return err
@@ -140,12 +161,20 @@ func (n *Node) openDirs(context.Context) error {
 	return nil
 }
 
+// allDirs are the log dirs, and behind them that of the metadata log where it has one of its own.
+func (n *Node) allDirs() []string {
+	if home := n.Config.MetadataLogDir; home != "" && !slices.Contains(n.Config.LogDirs, home) {
+		return append(slices.Clip(n.Config.LogDirs), home)
+	}
+	return n.Config.LogDirs
+}
+
 // clusterID is what log dirs that are new shall belong to. Dirs that have a cluster already stay with it, as in Apache Kafka's
 // image.
 func (n *Node) clusterID(paths []string) string {
-	wanted, found := n.Static.ClusterID(), logdir.ClusterOf(n.Env.FS, paths)
+	wanted, found := cmp.Or(n.peers.cluster(), n.Config.Cluster.ID), logdir.ClusterOf(n.Env.FS, paths)
 	if wanted != "" && found != "" && wanted != found {
-		n.Log.Warn("CLUSTER_ID of the environment has no effect: the log dirs belong to another cluster", "wanted", wanted, "cluster", found)
+		n.Log.Warn("cluster.id has no effect: the log dirs belong to another cluster", "wanted", wanted, "cluster", found)
 	}
 	return cmp.Or(found, wanted)
 }
@@ -167,46 +196,18 @@ func (n *Node) openPartitions(context.Context) (err error) {
 		CheckpointInterval: up.RecoveryPointCheckpoint,
 		WatermarkInterval:  up.HighWatermarkCheckpoint,
 		OpenAtOnce:         up.RecoveryThreads * len(n.dirs),
+		ReplicaLag:         n.Config.Replicas.Lag,
+		Incarnation:        n.incarnation,
+		ISRChanged:         func(p *partition.Partition) { n.replicas.ISRChanged(p) },
 	})
+	if err == nil {
+		n.replicate()
+	}
 	return err
 }
 
 func (n *Node) layers(img *metadata.Image) conf.Layers {
 	return layersIn(img, n.Config.ID, *n.static.Load())
-}
-
-// openQuorum opens the metadata log and returns when this node has caught up with it.
-func (n *Node) openQuorum(ctx context.Context) (err error) {
-	cfg := commitlog.DefaultConfig()
-	cfg.SegmentBytes = max(n.Config.SnapshotBytes, 1<<20)
-	cfg.Delete, cfg.RetentionAge = false, -1
-	if n.log, err = n.home.OpenLog(metadataPartition, metadataTopicID(), cfg, time.Now(), n.rand()); err != nil {
-		return err
-	}
-	n.quorum, err = quorum.Start(quorum.Config{
-		NodeID: n.Config.ID, ClusterID: n.home.Meta().ClusterID,
-		Log: quorum.CommitLog(n.log), FS: n.Env.FS, Dir: n.log.Dir(),
-		Rand: n.rand(), Logger: n.Log.With("component", "quorum"),
-		Controller: controller.New(controller.Config{
-			DefaultPartitions:        func(*metadata.Image) int32 { return n.Config.Topics.Partitions },
-			DefaultReplicationFactor: func(*metadata.Image) int16 { return n.Config.Topics.Replication },
-			Rules:                    configRules{n.layers},
-			Features:                 finalizedFeatures(),
-		}),
-		Publish:       n.publish,
-		SnapshotBytes: n.Config.SnapshotBytes,
-	})
-	if err != nil {
-		return err
-	}
-	select {
-	case <-n.quorum.Ready():
-		return nil
-	case <-n.quorum.Done():
-		return n.quorum.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // metadataTopicID is the id that Kafka gives its metadata log.
@@ -218,7 +219,6 @@ func (n *Node) serve(context.Context) error {
 		return nil
 	}
 	n.watchClients()
-	net := n.current.Load().Network
 	requests := api.New(api.Config{
 		NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
 		Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
@@ -229,24 +229,13 @@ func (n *Node) serve(context.Context) error {
 		Admin: api.Admin{
 			Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs,
 			CreateInternalTopic:   n.createOffsetsTopic,
-			MaxDescribePartitions: int32(net.DescribePartitions),
+			MaxDescribePartitions: int32(n.Config.Network.DescribePartitions),
 			DeleteTopics:          n.Config.Topics.DeleteAllowed,
 			Loggers:               n.levels,
 		},
 	})
-	server := transport.New(transport.Config{
-		Handler:     requests,
-		Log:         n.Log.With("component", "transport"),
-		Budget:      transport.NewBudget(net.RequestMemory),
-		MaxFrame:    net.RequestMaxBytes,
-		IdleTimeout: net.MaxIdle, ArrivalTime: net.Arrival, StallTime: net.Stall,
-	})
-	n.server.Store(server)
-	n.limit(server, n.current.Load().Network) // now: a change may have been published before there was a server to tell
-	for i, l := range n.listeners {
-		server.Serve(l, n.Config.Listeners[i].Name)
-	}
-	n.listeners = nil // the server's now
+	server := n.answerPeers()
+	n.gate.all.Store(requests)
 	n.reveal(server, requests)
 	return nil
 }
@@ -266,61 +255,6 @@ func (n *Node) limit(server *transport.Server, c conf.NetworkConfig) {
 func (n *Node) settings() api.Settings {
 	c := n.current.Load()
 	return api.Settings{AutoCreateTopics: c.Topics.AutoCreate, FetchMaxBytes: c.Network.FetchMaxBytes, FetchSessions: c.Network.FetchSessions}
-}
-
-// Addresses are those that clients connect to, in the order of the listeners.
-func (n *Node) Addresses() []string {
-	img := n.quorum.Image()
-	self, ok := img.Node(n.Config.ID)
-	if !ok {
-		return nil
-	}
-	var all []string
-	for _, l := range self.Listeners {
-		all = append(all, net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))))
-	}
-	return all
-}
-
-// Close drains the connections, flushes, and marks the stop as clean. It stops what Start has come to, in reverse.
-func (n *Node) Close(now time.Time) error {
-	if n.admin != nil {
-		n.admin.Stopping()
-	}
-	var all error
-	for _, l := range n.listeners {
-		all = errors.Join(all, l.Close())
-	}
-	if server := n.server.Load(); server != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-		server.Shutdown(ctx)
-		cancel()
-	}
-	if n.watch != nil {
-		n.watch.Close()
-	}
-	if n.groups != nil {
-		n.groups.Close()
-	}
-	if n.quorum != nil {
-		all = errors.Join(all, n.quorum.Close())
-	}
-	if n.log != nil {
-		all = errors.Join(all, n.home.CloseLog(now, n.log, n.log.Flushed()))
-	}
-	return errors.Join(all, n.closeDirs(now), n.retire())
-}
-
-func (n *Node) closeDirs(now time.Time) (all error) {
-	if n.set != nil {
-		all = n.set.Close(now, n.epoch)
-	} else {
-		all = logdir.CloseAll(n.dirs)
-	}
-	if n.home != nil && !slices.Contains(n.dirs, n.home) {
-		all = errors.Join(all, n.home.CloseClean(now, n.epoch, func(kafka.TopicPartition) kafka.Offset { return 0 }))
-	}
-	return all
 }
 
 func (n *Node) describeLogDirs(wanted func(kafka.TopicPartition) bool) []api.LogDir {

@@ -19,11 +19,17 @@ func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	if slices.ContainsFunc(delta.ConfigsChanged, func(r metadata.ConfigResource) bool { return r.Type == metadata.BrokerConfig }) {
 		n.reconfigure(img)
 	}
+	n.checkOwner(img)
 	n.set.Apply(delta, img)
+	n.replicas.Apply(delta, img)
 	if n.groups == nil {
 		n.groups = n.newGroups(img)
 	}
 	n.coordinate(delta, img)
+	if len(delta.NodesChanged) > 0 || delta.ControllerChanged {
+		n.peers.settle(delta.NodesChanged)
+		n.guard.changed(img)
+	}
 }
 
 // reconfigure takes what was set for this node, or for all, while they run; n.publishing is held.

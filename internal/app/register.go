@@ -5,84 +5,103 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/core/metadata"
-	"github.com/headrace/headrace/internal/storage/logdir"
+	"github.com/headrace/headrace/internal/node/liveness"
 )
 
-// register tells the cluster who this node is and where it is reached, and lets it lead.
+// register tells the cluster who this node is and where it is reached, and returns when partitions may be led by it.
 func (n *Node) register(ctx context.Context) error {
-	req, err := n.registration()
-	if err != nil {
+	if err := n.registerAs(ctx, n.previousEpoch()); err != nil {
 		return err
 	}
-	reply, err := n.quorum.Submit(ctx, req)
-	if err != nil {
-		return fmt.Errorf("register node %d: %w", n.Config.ID, err)
-	}
-	registered := reply.(*kmsg.BrokerRegistrationResponse)
-	if err := registrationRefused(registered.ErrorCode); err != nil {
-		return fmt.Errorf("register node %d: %w", n.Config.ID, err)
-	}
-	n.epoch = registered.BrokerEpoch
 	if err := n.unfence(ctx); err != nil {
 		return err
 	}
 	for _, tp := range n.set.Strays() {
 		n.Log.Warn("a partition folder belongs to no topic and is left alone: headrace adopt registers it, or remove it", "partition", tp.String())
 	}
-	return nil
+	if n.Offline {
+		return nil
+	}
+	c := n.Config.Cluster
+	w := liveness.Config{
+		Self: n.Config.ID, Log: n.Log.With("component", "liveness"), Image: n.quorum.Image, Submit: n.quorum.Submit,
+		Probe: n.link.Probe, Down: n.link.Down, LastHeard: n.quorum.LastHeard, LeaderLost: n.quorum.LeaderLost,
+		Register: n.registerAnew, Session: c.Session, Heartbeat: c.Heartbeat, Unclean: c.UncleanInterval,
+	}
+	if c.BalanceLeaders {
+		w.Balance = c.BalanceInterval
+	}
+	return n.guard.begin(w)
 }
 
-// unfence is the node's first heartbeat. Its registration is in the Image that it has, which is all that is asked of it.
-func (n *Node) unfence(ctx context.Context) error {
-	req := kmsg.NewPtrBrokerHeartbeatRequest()
-	req.Version, req.BrokerID, req.BrokerEpoch = 1, int32(n.Config.ID), n.epoch
-	req.CurrentMetadataOffset = int64(n.quorum.Image().Offset())
-	reply, err := n.quorum.Submit(ctx, req)
-	if err == nil {
-		err = registrationRefused(reply.(*kmsg.BrokerHeartbeatResponse).ErrorCode)
-	}
-	if err != nil {
-		return fmt.Errorf("first heartbeat of node %d: %w", n.Config.ID, err)
-	}
-	return nil
-}
-
-func (n *Node) registration() (*kmsg.BrokerRegistrationRequest, error) {
-	req := kmsg.NewPtrBrokerRegistrationRequest()
-	req.Version, req.BrokerID, req.ClusterID = 4, int32(n.Config.ID), n.home.Meta().ClusterID
-	req.IncarnationID = logdir.NewID(n.chance)
-	for _, f := range supportedFeatures() {
-		r := kmsg.NewBrokerRegistrationRequestFeature()
-		r.Name, r.MinSupportedVersion, r.MaxSupportedVersion = f.Name, f.Min, f.Max
-		req.Features = append(req.Features, r)
-	}
-	for _, l := range n.Config.Advertised {
-		host, err := advertisedHost(l.Host)
-		if err != nil {
-			return nil, err
-		}
-		r := kmsg.NewBrokerRegistrationRequestListener()
-		r.Name, r.Host, r.Port, r.SecurityProtocol = l.Name, host, uint16(l.Port), int16(metadata.Plaintext)
-		req.Listeners = append(req.Listeners, r)
-	}
-	if n.Config.Rack != "" {
-		req.Rack = &n.Config.Rack
-	}
+// previousEpoch is that of the registration before, if the node was stopped cleanly under it; -1 tells the controller that it
+// was not.
+func (n *Node) previousEpoch() int64 {
+	epoch := int64(-1)
 	for i, d := range n.dirs {
-		req.LogDirs = append(req.LogDirs, d.Meta().DirectoryID)
-		// One dir that was not left in good order is enough to speak of an unclean stop.
-		if epoch := d.PreviousBrokerEpoch(); i == 0 || epoch == req.PreviousBrokerEpoch {
-			req.PreviousBrokerEpoch = epoch
+		if e := d.PreviousBrokerEpoch(); !d.WasClean() || i > 0 && e != epoch {
+			return -1
 		} else {
-			req.PreviousBrokerEpoch = -1
+			epoch = e
 		}
 	}
-	return req, nil
+	return epoch
+}
+
+// registerAnew registers the process once more, whose registration was replaced or removed. Nothing says what its disk holds
+// of what was acknowledged since: it counts as stopped uncleanly.
+func (n *Node) registerAnew(ctx context.Context) error {
+	err := n.registerAs(ctx, -1)
+	if errors.Is(err, kerr.DuplicateBrokerRegistration) {
+		n.fail(err)
+	}
+	return err
+}
+
+// registerAs asks until the controller has decided. A node whose id is taken asks for a while: what has it may be the process
+// before this one, which is not known to be gone yet.
+func (n *Node) registerAs(ctx context.Context, previous int64) error {
+	req, err := n.registration(previous)
+	if err != nil {
+		return err
+	}
+	began, told := time.Now(), time.Now()
+	for {
+		epoch, err := n.submitRegistration(ctx, req)
+		if err == nil {
+			n.epoch.Store(epoch)
+			return nil
+		}
+		taken := errors.Is(err, kerr.DuplicateBrokerRegistration) && time.Since(began) < duplicateTime && n.guard.started() == nil
+		if !taken && !errors.Is(err, kerr.NotController) && !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("register node %d: %w", n.Config.ID, err)
+		}
+		if time.Since(told) > tellWaiting {
+			told = time.Now()
+			n.Log.Warn("waiting to be registered", "err", err)
+		}
+		if !pause(ctx, 200*time.Millisecond) {
+			return fmt.Errorf("register node %d: %w", n.Config.ID, err)
+		}
+	}
+}
+
+func (n *Node) submitRegistration(ctx context.Context, req *kmsg.BrokerRegistrationRequest) (epoch int64, err error) {
+	reply, err := n.quorum.Submit(ctx, req)
+	if err != nil {
+		return -1, err
+	}
+	resp, ok := reply.(*kmsg.BrokerRegistrationResponse)
+	if !ok {
+		return -1, fmt.Errorf("the controller answered %T", reply)
+	}
+	return resp.BrokerEpoch, registrationRefused(resp.ErrorCode)
 }
 
 // registrationRefused says in words why the controller does not take a node.
@@ -90,13 +109,45 @@ func registrationRefused(code int16) error {
 	err := kerr.ErrorForCode(code)
 	switch {
 	case errors.Is(err, kerr.DuplicateBrokerRegistration):
-		return fmt.Errorf("a live node elsewhere has this id: give this one another node.id, or stop the other: %w", err)
+		return fmt.Errorf("a live node elsewhere has this id: give this one another node.id and empty log dirs, or stop the other: %w", err)
 	case errors.Is(err, kerr.InconsistentClusterID):
 		return fmt.Errorf("the log dirs belong to another cluster: %w", err)
 	case errors.Is(err, kerr.UnsupportedVersion):
 		return fmt.Errorf("this version does not know the level of a feature that the cluster has finalized: run a newer one: %w", err)
 	}
 	return err
+}
+
+// registration is what this node says of itself. The listener that nodes use among themselves comes first.
+func (n *Node) registration(previous int64) (*kmsg.BrokerRegistrationRequest, error) {
+	req := kmsg.NewPtrBrokerRegistrationRequest()
+	req.Version = req.MaxVersion()
+	req.BrokerID, req.ClusterID, req.IncarnationID = int32(n.Config.ID), n.home.Meta().ClusterID, n.incarnation
+	req.PreviousBrokerEpoch = previous
+	if n.Config.Rack != "" {
+		req.Rack = &n.Config.Rack
+	}
+	for _, l := range n.Config.Advertised {
+		host, err := advertisedHost(l.Host)
+		if err != nil {
+			return nil, err
+		}
+		rl := kmsg.NewBrokerRegistrationRequestListener()
+		rl.Name, rl.Host, rl.Port, rl.SecurityProtocol = l.Name, host, uint16(l.Port), int16(metadata.Plaintext)
+		req.Listeners = append(req.Listeners, rl)
+	}
+	if i := n.Config.Cluster.InterBroker; i > 0 {
+		req.Listeners[0], req.Listeners[i] = req.Listeners[i], req.Listeners[0]
+	}
+	for _, f := range supportedFeatures() {
+		rf := kmsg.NewBrokerRegistrationRequestFeature()
+		rf.Name, rf.MinSupportedVersion, rf.MaxSupportedVersion = f.Name, f.Min, f.Max
+		req.Features = append(req.Features, rf)
+	}
+	for _, d := range n.dirs {
+		req.LogDirs = append(req.LogDirs, d.Meta().DirectoryID)
+	}
+	return req, nil
 }
 
 // advertisedHost is what clients are told in place of an empty host: this machine's name.
@@ -109,4 +160,47 @@ func advertisedHost(host string) (string, error) {
 		return "", fmt.Errorf("no host is advertised and this machine has no name: set advertised.listeners: %w", err)
 	}
 	return name, nil
+}
+
+// unfence sends heartbeats until the controller lets partitions be led here. The metadata up to the registration is there
+// already, so that one is enough, unless the controller changes.
+func (n *Node) unfence(ctx context.Context) error {
+	for {
+		req := kmsg.NewPtrBrokerHeartbeatRequest()
+		req.Version = req.MaxVersion()
+		req.BrokerID, req.BrokerEpoch, req.CurrentMetadataOffset = int32(n.Config.ID), n.epoch.Load(), int64(n.quorum.Image().Offset())
+		reply, err := n.quorum.Submit(ctx, req)
+		if err != nil && !errors.Is(err, kerr.NotController) {
+			return fmt.Errorf("register node %d: %w", n.Config.ID, err)
+		}
+		if resp, ok := reply.(*kmsg.BrokerHeartbeatResponse); err == nil && ok {
+			if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+				return fmt.Errorf("register node %d: %w", n.Config.ID, err)
+			}
+			if !resp.IsFenced {
+				return nil
+			}
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// fail notes why the node must not go on. The first reason counts.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// checkOwner notices that another process has taken this node's id: both would take themselves for the leader of the same
+// partitions.
+func (n *Node) checkOwner(img *metadata.Image) {
+	epoch := n.epoch.Load()
+	if self, ok := img.Node(n.Config.ID); ok && epoch >= 0 && self.Epoch > epoch && self.Incarnation != n.incarnation {
+		n.fail(fmt.Errorf("another process has registered as node %d: give one of them another node.id and empty log dirs: %w",
+			n.Config.ID, kerr.DuplicateBrokerRegistration))
+	}
 }

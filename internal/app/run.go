@@ -94,7 +94,7 @@ func (env Env) server(ctx context.Context, o cli.ServerOptions) error {
 	if err != nil {
 		return err
 	}
-	static, problems := env.configuration(file)
+	static, problems := env.configuration(file, o.Join)
 	if err := refused(problems); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (env Env) server(ctx context.Context, o cli.ServerOptions) error {
 			fmt.Fprintf(env.Stdout, "[headrace id=%d] Transitioning from RECOVERY to RUNNING\n", n.Config.ID)
 		}
 	}
-	reread := func() (conf.Static, []conf.Problem) { return env.configuration(file) }
+	reread := func() (conf.Static, []conf.Problem) { return env.configuration(file, o.Join) }
 	return service{env: env, log: env.logger(static), static: static, ready: ready, reread: reread}.run(ctx)
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,14 +40,14 @@ func (s service) run(ctx context.Context) error {
 	supervisor := s.env.supervisor(n.Log)
 	supervisor.tell("READY=1", "STATUS=Serving at "+fmt.Sprint(n.Addresses()))
 	s.ready(n)
-	s.serve(ctx, n, hangups, supervisor)
+	failed := s.serve(ctx, n, hangups, supervisor)
 	supervisor.tell("STOPPING=1", "STATUS=Draining connections and flushing")
 	n.Log.Info("stopping")
 	if err := n.Close(time.Now()); err != nil {
-		return fmt.Errorf("stop: %w", err)
+		return errors.Join(failed, fmt.Errorf("stop: %w", err))
 	}
 	n.Log.Info("stopped cleanly")
-	return nil
+	return failed
 }
 
 // hangups are the requests to read the configuration again.
@@ -57,15 +58,17 @@ func (s service) hangups() (<-chan os.Signal, func()) {
 	return s.env.Hangups()
 }
 
-// serve returns when ctx ends.
-func (s service) serve(ctx context.Context, n *Node, hangups <-chan os.Signal, supervisor supervisor) {
+// serve returns when ctx ends, or with an error when the node must not go on.
+func (s service) serve(ctx context.Context, n *Node, hangups <-chan os.Signal, supervisor supervisor) error {
 	alive, stop := supervisor.heartbeat()
 	defer stop()
 	failed := n.quorum.Done()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case err := <-n.failed:
+			return err
 		case <-alive:
 			supervisor.tell("WATCHDOG=1")
 		case <-hangups:

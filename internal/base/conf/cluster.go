@@ -83,8 +83,8 @@ var brokerCluster = []Def{
 }
 
 var brokerReplicas = []Def{
-	{Name: "num.replica.fetchers", Kind: Int, Default: "1", valid: between(1, 64), Update: ClusterWide,
-		Doc: "Connections over which a node fetches from each of the others. A change counts from the next start on."},
+	{Name: "num.replica.fetchers", Kind: Int, Default: "1", valid: between(1, 64),
+		Doc: "Connections over which a node fetches from each of the others."},
 	{Name: "replica.lag.time.max.ms", Kind: Long, Default: "30000", valid: atLeast(1),
 		Doc: "Time after which a follower that has not caught up with its leader is no longer in sync."},
 	{Name: "replica.fetch.max.bytes", Kind: Int, Default: "1048576", valid: atLeast(0),

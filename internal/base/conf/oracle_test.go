@@ -28,6 +28,7 @@ var (
 		"listeners":                         "they open at the start",
 		"listener.security.protocol.map":    "listeners open at the start",
 		"num.recovery.threads.per.data.dir": "it counts at the start alone",
+		"num.replica.fetchers":              "it counts at the start alone",
 	}
 	// Topic keys that are not there; anything else of Kafka's is.
 	noTopicKey = []string{"remote.", "local.retention.", "leader.replication.throttled.", "follower.replication.throttled."}

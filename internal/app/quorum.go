@@ -1,0 +1,171 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/peer"
+	"github.com/headrace/headrace/internal/core/controller"
+	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/quorum"
+	"github.com/headrace/headrace/internal/storage/commitlog"
+)
+
+// hasState tells whether the disk of this node knows a metadata quorum. What cannot be read is for the quorum to tell.
+func (n *Node) hasState() bool {
+	own, err := quorum.OwnsDir(n.Env.FS, filepath.Join(n.Config.MetadataLogDir, metadataPartition.String()))
+	return own || err != nil
+}
+
+// openQuorum opens the metadata log and returns when this node has caught up with it.
+func (n *Node) openQuorum(ctx context.Context) (err error) {
+	cfg := commitlog.DefaultConfig()
+	cfg.SegmentBytes = max(n.Config.SnapshotBytes, 1<<20)
+	cfg.Delete, cfg.RetentionAge = false, -1
+	if n.log, err = n.home.OpenLog(metadataPartition, metadataTopicID(), cfg, time.Now(), n.rand()); err != nil {
+		return err
+	}
+	id := n.home.Meta().ClusterID
+	n.peers.clusterID.Store(&id)
+	n.quorum, err = quorum.Start(n.quorumConfig())
+	if err != nil {
+		return err
+	}
+	n.peers.quorum.Store(n.quorum)
+	if st := n.quorum.Status(); len(st.Voters) != 1 || st.Voters[0] != n.Config.ID || len(st.Learners) > 0 {
+		n.answerPeers()
+	}
+	return n.catchUp(ctx)
+}
+
+func (n *Node) quorumConfig() quorum.Config {
+	c := quorum.Config{
+		NodeID: n.Config.ID, ClusterID: n.home.Meta().ClusterID,
+		Joined: n.way == wayJoins, MaxVoters: n.Config.Cluster.MaxVoters, Listener: n.interBroker(),
+		Log: quorum.CommitLog(n.log), FS: n.Env.FS, Dir: n.log.Dir(),
+		Rand: n.rand(), Logger: n.Log.With("component", "quorum"),
+		Controller: controller.New(controller.Config{
+			DefaultPartitions:        func(*metadata.Image) int32 { return n.Config.Topics.Partitions },
+			DefaultReplicationFactor: func(*metadata.Image) int16 { return n.Config.Topics.Replication },
+			Rules:                    configRules{n.layers},
+			Features:                 finalizedFeatures(),
+		}),
+		Publish:       n.publish,
+		Led:           func(leads bool, _ int32) { n.guard.led(leads) },
+		SnapshotBytes: n.Config.SnapshotBytes,
+	}
+	if n.way == wayFounds {
+		for _, v := range n.Config.Cluster.Voters {
+			c.Voters = append(c.Voters, v.ID)
+		}
+	}
+	if !n.Offline {
+		c.Send, c.Forward, c.Down = n.sendRaft, n.forward, n.link.Down
+	}
+	return c
+}
+
+// catchUp waits until this node knows what was decided while it was away. Where nobody leads for long it says whom it waits
+// for, and tells the nodes that it can find where it is: they may know it by another address.
+func (n *Node) catchUp(ctx context.Context) error {
+	const patience = 2 * time.Second
+	t := time.NewTicker(patience)
+	defer t.Stop()
+	began, told := time.Now(), time.Time{}
+	for {
+		select {
+		case <-n.quorum.Ready():
+			return nil
+		case <-n.quorum.Done():
+			return n.quorum.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+		if n.Offline {
+			return fmt.Errorf("node %d is one of a cluster, whose other nodes are needed to change its metadata", n.Config.ID)
+		}
+		if time.Since(told) > tellWaiting {
+			told = time.Now()
+			st := n.quorum.Status()
+			n.Log.Warn("waiting for the metadata quorum", "since", time.Since(began).Round(time.Second).String(),
+				"voters", words(st.Voters), "no_answer", words(n.link.Down()), "leader", st.Leader)
+		}
+		n.announce(ctx)
+	}
+}
+
+// announce tells the nodes at the addresses of the configuration, and those of the metadata, where this one is.
+func (n *Node) announce(ctx context.Context) {
+	host, port, err := n.peerAddress()
+	if err != nil {
+		return // register tells
+	}
+	req := &peer.JoinRequest{
+		ClusterID: n.peers.cluster(), NodeID: int32(n.Config.ID), Incarnation: n.incarnation, Host: host, Port: port,
+		DirectoryIDs: [][16]byte{n.home.Meta().DirectoryID},
+	}
+	for at := range n.addresses() {
+		ctx, cancel := context.WithTimeout(ctx, helloTime)
+		if hello, err := n.link.Hello(ctx, at); err == nil && kafka.NodeID(hello.NodeID) != n.Config.ID {
+			id := kafka.NodeID(hello.NodeID)
+			if known, ok := n.peers.resolve(id); !ok || known != at && isDown(n.link.Down(), id) {
+				n.peers.reach(id, at)
+			}
+			_, _ = n.link.Join(ctx, at, req) // what comes of it shows in the quorum
+		}
+		cancel()
+	}
+}
+
+// sendRaft hands messages of the quorum to the links, in the order of each receiver.
+func (n *Node) sendRaft(messages []*raftpb.Message) {
+	var order []kafka.NodeID
+	byNode := map[kafka.NodeID][][]byte{}
+	for _, m := range messages {
+		to, b, err := quorum.Marshal(m)
+		if err != nil {
+			n.Log.Error("a message of the quorum cannot be sent", "err", err)
+			continue
+		}
+		if _, ok := byNode[to]; !ok {
+			order = append(order, to)
+		}
+		byNode[to] = append(byNode[to], b)
+	}
+	for _, to := range order {
+		n.link.Raft(to, byNode[to])
+	}
+}
+
+// forward has the active controller, another node, answer a request.
+func (n *Node) forward(ctx context.Context, leader kafka.NodeID, key, version int16, body []byte) ([]byte, kafka.Offset, error) {
+	const longest = 30 * time.Second
+	wait := longest
+	if end, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(end))
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	resp, err := n.link.Request(ctx, leader, &peer.SubmitRequest{
+		TimeoutMs: int32(max(1, wait.Milliseconds())), RequestKey: key, Version: version, Body: body,
+	})
+	if err != nil {
+		return nil, -1, err
+	}
+	return quorum.Answer(resp.(*peer.SubmitResponse))
+}
+
+func words(ids []kafka.NodeID) string {
+	var all []string
+	for _, id := range ids {
+		all = append(all, fmt.Sprint(id))
+	}
+	return strings.Join(all, ", ")
+}
