@@ -34,6 +34,7 @@ type fetchResult struct {
 	aborted                      []commitlog.AbortedTxn
 	diverging                    *partition.EpochEnd
 	leader                       *leaderHint
+	preferred                    kafka.NodeID // the replica to read from instead; NoNode for this one
 	plan                         commitlog.ReadPlan
 	part                         *partition.Partition // nil when there is none to wait on
 }
@@ -59,6 +60,9 @@ type fetching struct {
 
 // fetch answers when enough is there to read, or an error is, or the time is over.
 func (s *Server) fetch(ctx context.Context, c *Call, req *kmsg.FetchRequest) Response {
+	if req.ReplicaState.ID >= 0 && c.Version >= replicaVersion {
+		return s.fetchAsReplica(ctx, c, req)
+	}
 	byID := c.Version >= fetchTopicIDs
 	fc, err := s.sessions.begin(req, byID, c.Received)
 	if err != nil {
@@ -75,7 +79,7 @@ func (s *Server) fetch(ctx context.Context, c *Call, req *kmsg.FetchRequest) Res
 func (s *Server) newFetching(c *Call, req *kmsg.FetchRequest, fc fetchContext) *fetching {
 	f := &fetching{
 		s: s, client: c.Client, version: c.Version, ctx: fc, commited: req.IsolationLevel == readCommitted,
-		isFollow: req.ReplicaID >= 0 || req.ReplicaState.ID >= 0,
+		isFollow: req.ReplicaID >= 0,
 		deadline: c.Received.Add(time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond),
 	}
 	f.maxBytes = min(int(max(req.MaxBytes, 0)), s.Settings().FetchMaxBytes)
@@ -98,7 +102,7 @@ func (f *fetching) plan() {
 }
 
 func (f *fetching) read(w want, left int, first bool) fetchResult {
-	r := fetchResult{want: w, highWatermark: -1, lso: -1, logStart: -1}
+	r := fetchResult{want: w, highWatermark: -1, lso: -1, logStart: -1, preferred: kafka.NoNode}
 	tp, part, err := f.locate(w)
 	if err != nil {
 		f.fail(&r, tp, err)
@@ -135,7 +139,7 @@ func (f *fetching) locate(w want) (kafka.TopicPartition, *partition.Partition, e
 	case err != nil:
 		return tp, nil, err
 	case f.isFollow:
-		// This node has no followers: whoever says that it is one has another cluster in mind.
+		// Followers in this cluster speak replicaVersion at least: this one has another cluster in mind.
 		return tp, nil, kerr.NotLeaderForPartition
 	case byID && part.TopicID() != w.key.id:
 		return tp, nil, kerr.InconsistentTopicID

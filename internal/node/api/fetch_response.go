@@ -149,7 +149,7 @@ func (w *fetchWriter) partition(r *fetchResult) {
 	}
 	w.aborted(r)
 	if w.version >= 11 {
-		w.b = kbin.AppendInt32(w.b, -1) // preferred read replica
+		w.b = kbin.AppendInt32(w.b, int32(r.preferred))
 	}
 	if w.flexible {
 		w.b = kbin.AppendUvarint(w.b, uint32(r.plan.Bytes)+1)

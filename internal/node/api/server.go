@@ -31,6 +31,7 @@ type Settings struct {
 	AutoCreateTopics bool // auto.create.topics.enable
 	FetchMaxBytes    int  // fetch.max.bytes
 	FetchSessions    int  // max.incremental.fetch.session.cache.slots; read once
+	RackAware        bool // replica.selector.class: consumers are sent to a replica in their rack
 }
 
 func defaultSettings() Settings {
@@ -86,6 +87,7 @@ type Server struct {
 	// entries is the table in the order of keys.
 	entries     []Entry
 	sessions    *fetchSessions
+	replicas    replicaSessions
 	producerIDs producerIDs
 	inflation   inflation
 	failures    failures
@@ -101,6 +103,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, inflation: newInflation()}
 	s.sessions = newFetchSessions(c.Settings().FetchSessions)
+	s.replicas.sessions = map[int32]*replicaSession{}
 	s.entries = sorted(s.table())
 	s.ops = s.operations()
 	s.addPeers(s.ops)
