@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"math/bits"
 	"net"
 	"sync/atomic"
 	"time"
@@ -77,18 +76,10 @@ func (c *Conn) roundTrip(req kmsg.Request) (resp kmsg.Response, sent bool, err e
 		return nil, true, err
 	}
 	c.nc.SetReadDeadline(time.Now().Add(answerTime))
-	size, correlation, err := readHead(c.in, c.p.MaxFrame+maxExtra)
-	if err == nil && correlation != c.correlation {
-		err = fmt.Errorf("answer %d where %d is due", correlation, c.correlation)
-	}
+	body, err := readAnswer(c.nc, c.in, &c.answer, c.correlation, c.p.MaxFrame+maxExtra)
 	if err != nil {
 		return nil, true, err
 	}
-	body, err := readBody(c.nc, c.in, c.answer.fit(size), size)
-	if err != nil {
-		return nil, true, err
-	}
-	c.answer.buf = body
 	resp, err = decodeAnswer(req, body)
 	return resp, true, err
 }
@@ -98,31 +89,4 @@ func (c *Conn) Close() {
 	if !c.closed.Swap(true) {
 		c.p.drop(c.nc)
 	}
-}
-
-// room is a buffer that grows to what is needed, and becomes smaller when for long much less was.
-type room struct {
-	buf  []byte
-	most int // since rounds began to be counted
-	used int // rounds
-}
-
-const (
-	roomRounds = 64       // after so many it is looked at
-	roomLeast  = 64 << 10 // what is always kept
-)
-
-// fit gives a buffer for size bytes, or the first of them: readBody makes the rest.
-func (r *room) fit(size int) []byte {
-	r.most = max(r.most, size)
-	if r.used++; r.used >= roomRounds {
-		if cap(r.buf) > roomLeast && r.most < cap(r.buf)/4 {
-			r.buf = nil
-		}
-		r.most, r.used = size, 0
-	}
-	if want := min(size, startSize); cap(r.buf) < want {
-		r.buf = make([]byte, 0, 1<<bits.Len(uint(want-1))) // a little more next time fits too
-	}
-	return r.buf
 }

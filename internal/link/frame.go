@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"net"
 	"slices"
 	"time"
@@ -100,6 +101,19 @@ func readHead(in *bufio.Reader, limit int) (size int, correlation int32, err err
 	return size - minAnswer, correlation, err
 }
 
+// readAnswer reads the answer that is due into a buffer.
+func readAnswer(nc net.Conn, in *bufio.Reader, into *room, correlation int32, limit int) ([]byte, error) {
+	size, got, err := readHead(in, limit)
+	if err == nil && got != correlation {
+		err = fmt.Errorf("answer %d where %d is due", got, correlation)
+	}
+	if err != nil {
+		return nil, err
+	}
+	into.buf, err = readBody(nc, in, into.fit(size), size)
+	return into.buf, err
+}
+
 // readBody reads size bytes into buf, or what it has to grow to, as they come.
 func readBody(nc net.Conn, in *bufio.Reader, buf []byte, size int) ([]byte, error) {
 	if want := min(size, startSize); cap(buf) < want {
@@ -132,4 +146,31 @@ func (w pacedWriter) Write(b []byte) (written int, err error) {
 		written += n
 	}
 	return written, err
+}
+
+// room is a buffer that grows to what is needed, and becomes smaller when for long much less was.
+type room struct {
+	buf  []byte
+	most int // since rounds began to be counted
+	used int // rounds
+}
+
+const (
+	roomRounds = 64       // after so many it is looked at
+	roomLeast  = 64 << 10 // what is always kept
+)
+
+// fit gives a buffer for size bytes, or the first of them: readBody makes the rest.
+func (r *room) fit(size int) []byte {
+	r.most = max(r.most, size)
+	if r.used++; r.used >= roomRounds {
+		if cap(r.buf) > roomLeast && r.most < cap(r.buf)/4 {
+			r.buf = nil
+		}
+		r.most, r.used = size, 0
+	}
+	if want := min(size, startSize); cap(r.buf) < want {
+		r.buf = make([]byte, 0, 1<<bits.Len(uint(want-1))) // a little more next time fits too
+	}
+	return r.buf
 }

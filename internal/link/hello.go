@@ -130,6 +130,14 @@ func (p *Pool) greet(ctx context.Context, address string) (*greeted, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
+	g, err := p.dialAndGreet(ctx, address)
+	if err != nil && p.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	return g, err
+}
+
+func (p *Pool) dialAndGreet(ctx context.Context, address string) (*greeted, error) {
 	dialing, stop := context.WithTimeout(ctx, dialTime)
 	nc, err := p.Config.Dial(dialing, "tcp", address)
 	stop()
@@ -143,9 +151,6 @@ func (p *Pool) greet(ctx context.Context, address string) (*greeted, error) {
 	resp, err := p.exchange(ctx, nc, in, p.hello(), 0, helloTime)
 	if err != nil {
 		p.drop(nc)
-		if p.ctx.Err() != nil {
-			return nil, ErrClosed
-		}
 		return nil, fmt.Errorf("greet %s: %w", address, err)
 	}
 	return &greeted{nc: nc, in: in, hello: resp.(*peer.HelloResponse)}, nil
@@ -166,28 +171,19 @@ func (p *Pool) exchange(ctx context.Context, nc net.Conn, in *bufio.Reader, req 
 	}
 	stamp(frame, correlation)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	resp, err := func() (kmsg.Response, error) {
-		if _, err := (pacedWriter{nc}).Write(frame); err != nil {
-			return nil, err
-		}
+	_, err = pacedWriter{nc}.Write(frame)
+	var body []byte
+	if err == nil {
 		nc.SetReadDeadline(time.Now().Add(within))
-		size, got, err := readHead(in, p.MaxFrame)
-		if err == nil && got != correlation {
-			err = fmt.Errorf("answer %d where %d is due", got, correlation)
-		}
-		if err != nil {
-			return nil, err
-		}
-		body, err := readBody(nc, in, nil, size)
-		if err != nil {
-			return nil, err
-		}
-		return decodeAnswer(req, body)
-	}()
+		body, err = readAnswer(nc, in, &room{}, correlation, p.MaxFrame)
+	}
 	if !stop() {
 		return nil, context.Cause(ctx) // the connection is closed, or about to be
 	}
-	return resp, err
+	if err != nil {
+		return nil, err
+	}
+	return decodeAnswer(req, body)
 }
 
 // judge tells why this node and the one that answered do not belong together.

@@ -8,10 +8,13 @@ import (
 	"github.com/headrace/headrace/internal/base/peer"
 )
 
-// Bounds of what waits to be sent to a node. One message may go beyond queuedBytes: a snapshot fits, however large it is.
+// Bounds of what waits to be sent to a node. Large messages, snapshots that is, are counted apart: there is one at a time, and
+// neither must it be dropped for the small ones before it, nor those behind it for its size.
 const (
 	queuedMessages = 4096
 	queuedBytes    = 16 << 20
+	queuedLarge    = 2
+	largeMessage   = 4 << 20
 	raftFrame      = 256 << 10 // messages go together until a frame is as large
 	raftSpare      = 256       // what a frame takes beside its messages
 )
@@ -25,7 +28,8 @@ type outbox struct {
 		sync.Mutex
 		sending  bool // the sender runs
 		messages [][]byte
-		bytes    int
+		bytes    int  // of those that are not large
+		large    int  // how many are
 		dropped  bool // since the sender looked
 	}
 }
@@ -36,12 +40,11 @@ func (n *node) post(messages [][]byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, m := range messages {
-		if len(o.mu.messages) >= queuedMessages || o.mu.bytes >= queuedBytes {
+		if !o.takes(m) {
 			o.mu.dropped = true
-			break
+			break // what follows would be of no use without it
 		}
 		o.mu.messages = append(o.mu.messages, m)
-		o.mu.bytes += len(m)
 	}
 	if !o.mu.sending {
 		o.mu.sending = n.p.run(n.sendRaft)
@@ -52,12 +55,31 @@ func (n *node) post(messages [][]byte) {
 	}
 }
 
+// takes counts a message, unless it would be too much. The caller holds mu.
+func (o *outbox) takes(m []byte) bool {
+	switch {
+	case len(o.mu.messages) >= queuedMessages:
+		return false
+	case len(m) < largeMessage:
+		if o.mu.bytes+len(m) > queuedBytes {
+			return false
+		}
+		o.mu.bytes += len(m)
+	default:
+		if o.mu.large >= queuedLarge {
+			return false
+		}
+		o.mu.large++
+	}
+	return true
+}
+
 // take removes what is there.
 func (o *outbox) take() (messages [][]byte, dropped bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	messages, dropped = o.mu.messages, o.mu.dropped
-	o.mu.messages, o.mu.bytes, o.mu.dropped = nil, 0, false
+	o.mu.messages, o.mu.bytes, o.mu.large, o.mu.dropped = nil, 0, 0, false
 	return messages, dropped
 }
 
