@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/link"
@@ -113,9 +111,9 @@ func (n *Node) replicate() {
 		Dial: func(ctx context.Context, to kafka.NodeID) (replication.Conn, error) {
 			c, err := n.link.Dial(ctx, to)
 			if err != nil {
-				return nil, err
+				return nil, err // and not a Conn that is a nil *link.Conn
 			}
-			return fetchConn{c}, nil
+			return c, nil
 		},
 		Request: n.link.Request,
 		Submit: func(ctx context.Context, req any) (any, error) {
@@ -124,16 +122,4 @@ func (n *Node) replicate() {
 		Settings: func() conf.ReplicasConfig { return n.current.Load().Replicas },
 		Log:      n.Log.With("component", "replication"),
 	})
-}
-
-// fetchConn is a connection of a fetcher.
-type fetchConn struct{ *link.Conn }
-
-func (c fetchConn) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	return c.Conn.Request(ctx, req)
-}
-
-func (c fetchConn) Close() error {
-	c.Conn.Close()
-	return nil
 }

@@ -54,6 +54,8 @@ func (p *peers) Hello(_ transport.Client, req *peer.HelloRequest) *peer.HelloRes
 	}
 	if err := p.refusal(req, resp.ClusterID); err != nil {
 		resp.ErrorCode, resp.ErrorMessage = err.code.Code, err.text
+	} else if req.NodeID >= 0 {
+		p.n.link.Heard(kafka.NodeID(req.NodeID)) // it may have been away
 	}
 	return resp
 }

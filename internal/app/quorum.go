@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -78,6 +79,13 @@ func (n *Node) catchUp(ctx context.Context) error {
 	t := time.NewTicker(patience)
 	defer t.Stop()
 	began, told := time.Now(), time.Time{}
+	ctx, stop := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	defer stop()
+	if n.gate != nil {
+		telling.Go(func() { n.greet(ctx) })
+	}
 	for {
 		select {
 		case <-n.quorum.Ready():
@@ -98,6 +106,15 @@ func (n *Node) catchUp(ctx context.Context) error {
 				"voters", words(st.Voters), "no_answer", words(n.link.Down()), "leader", st.Leader)
 		}
 		n.announce(ctx)
+	}
+}
+
+// greet tells the other nodes that this one is back: they call it less and less often while it is away.
+func (n *Node) greet(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for at := range n.addresses() {
+		all.Go(func() { _, _ = n.link.Hello(ctx, at) }) // who is away is called by the quorum
 	}
 }
 
