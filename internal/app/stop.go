@@ -62,7 +62,7 @@ func (n *Node) handOver() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := w.Shutdown(ctx); err != nil {
-		n.Log.Warn("stopping while this node still leads partitions: no controller has moved them", "err", err)
+		n.Log.Warn("stopping while this node may still lead partitions", "err", err)
 	}
 }
 

@@ -12,6 +12,10 @@ import (
 // stopPause lies between two heartbeats of a node that stops: each answer tells whether it leads nothing any more.
 const stopPause = 20 * time.Millisecond
 
+// stopPatience is how long a node that stops waits for a controller that answers. Where most nodes stop together there is none
+// any more, and nobody to lead in their place.
+const stopPatience = 2 * time.Second
+
 // heartbeats is the goroutine that tells the active controller of this node.
 func (w *Watch) heartbeats() {
 	for {
@@ -84,6 +88,9 @@ func (w *Watch) heartbeat() {
 		w.cfg.Log.Warn("the controller refused a heartbeat", "err", err)
 		return
 	}
+	if stopping {
+		wake(w.taken)
+	}
 	if stopping && answer.ShouldShutdown {
 		w.emptied()
 	}
@@ -98,6 +105,9 @@ func (w *Watch) emptied() {
 	}
 }
 
+// ErrNoController is the answer of Shutdown when no controller answers.
+var ErrNoController = errors.New("no controller answers")
+
 // Shutdown tells the controller that this node stops, and returns when others lead its partitions, or ctx ends.
 func (w *Watch) Shutdown(ctx context.Context) error {
 	w.mu.Lock()
@@ -108,12 +118,20 @@ func (w *Watch) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	wake(w.beat)
-	select {
-	case <-w.empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-w.ctx.Done():
-		return nil
+	patience := time.NewTimer(stopPatience)
+	defer patience.Stop()
+	for {
+		select {
+		case <-w.empty:
+			return nil
+		case <-w.taken:
+			patience.Reset(stopPatience)
+		case <-patience.C:
+			return ErrNoController
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-w.ctx.Done():
+			return nil
+		}
 	}
 }

@@ -64,6 +64,7 @@ type Watch struct {
 	beat  chan struct{} // one: a heartbeat is due now
 	look  chan struct{} // one: the controller's part looks now
 	empty chan struct{} // closed when the controller has moved all away from this node, which stops
+	taken chan struct{} // one: the controller took a heartbeat of this node, which stops
 
 	mu       sync.Mutex
 	sessions *sessions
@@ -82,7 +83,7 @@ func Start(cfg Config) (*Watch, error) {
 		return nil, err
 	}
 	w := &Watch{
-		cfg: cfg, beat: make(chan struct{}, 1), look: make(chan struct{}, 1), empty: make(chan struct{}),
+		cfg: cfg, beat: make(chan struct{}, 1), look: make(chan struct{}, 1), empty: make(chan struct{}), taken: make(chan struct{}, 1),
 		sessions: newSessions(cfg.Session, 2*cfg.Heartbeat), before: kafka.NoNode, probing: map[kafka.NodeID]bool{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())

@@ -29,10 +29,12 @@ type world struct {
 	asked  []string // what the controller was asked, besides heartbeats
 	beats  []kmsg.BrokerHeartbeatRequest
 	answer kmsg.BrokerHeartbeatResponse
-	dead   map[kafka.NodeID]bool
-	cutOff map[kafka.NodeID]bool // probes of them have no answer
-	down   []kafka.NodeID
-	heard  map[kafka.NodeID]time.Time
+
+	refuses bool // there is no controller
+	dead    map[kafka.NodeID]bool
+	cutOff  map[kafka.NodeID]bool // probes of them have no answer
+	down    []kafka.NodeID
+	heard   map[kafka.NodeID]time.Time
 }
 
 func start(t *testing.T, nodes ...kafka.NodeID) *world {
@@ -90,6 +92,9 @@ func (w *world) submit(_ context.Context, req any) (any, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.beats = append(w.beats, *req)
+		if w.refuses {
+			return nil, kerr.NotController
+		}
 		answer := w.answer
 		return &answer, nil
 	case controller.FenceNode:
@@ -266,13 +271,21 @@ func TestAStopWaitsUntilOthersLead(t *testing.T) {
 		if last := w.beats[len(w.beats)-1]; !last.WantShutdown {
 			t.Errorf("%+v", last)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := start(t, 1, 2).Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a stop that nobody answers: %v", err)
-		}
 		if err := start(t, 1).Shutdown(ctx); err != nil {
 			t.Errorf("a node alone: %v", err)
+		}
+		if err := start(t, 1, 2).Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a controller that moves nothing: %v", err)
+		}
+		w = start(t, 1, 2)
+		w.mu.Lock()
+		w.refuses = true
+		w.mu.Unlock()
+		began = time.Now()
+		if err := w.Shutdown(t.Context()); !errors.Is(err, ErrNoController) || time.Since(began) > 3*time.Second {
+			t.Errorf("no controller: %v after %s", err, time.Since(began))
 		}
 	})
 }
