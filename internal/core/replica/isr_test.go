@@ -178,3 +178,11 @@ func TestConsumersAreSentToTheFollowerOfTheirRackThatHasMost(t *testing.T) {
 		t.Errorf("node %d, want 2: 3 is not in sync", got)
 	}
 }
+
+func TestAFollowersHighWatermarkIsItsLeadersAsFarAsItHasThat(t *testing.T) {
+	for _, c := range []struct{ known, leader, end, want kafka.Offset }{{3, 5, 9, 5}, {3, 9, 5, 5}, {3, 1, 9, 3}, {3, 9, 3, 3}} {
+		if got := Follow(c.known, c.leader, c.end); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}

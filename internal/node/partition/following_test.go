@@ -351,3 +351,36 @@ func TestARoleThatChangesWakesWhoWaitsForTheFlush(t *testing.T) {
 		t.Error("called safe")
 	}
 }
+
+// TestWhatIsAppendedAfterACutIsSafeWhenItIsFlushed cuts what was flushed already, and holds the flush of what takes its place.
+func TestWhatIsAppendedAfterACutIsSafeWhenItIsFlushed(t *testing.T) {
+	var armed atomic.Bool
+	release := make(chan struct{})
+	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".log") && armed.Load() {
+			<-release
+		}
+		return nil
+	})
+	r := newPair(t, vfs.NewMem(), fs)
+	defer r.abandon()
+	for range 3 {
+		put(t, r.node(1), "x")
+	}
+	r.sync(2)
+	p := r.node(2)
+	if err := p.Diverged(0, EpochEnd{Epoch: 0, End: 1}); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	if err := p.AppendFetched(time.Now(), 0, stamped(t, p, "y", 1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	w := await.NewWaiter(1)
+	p.AwaitSafe(w, 2)
+	if w.Done() {
+		t.Error("called safe before it is flushed")
+	}
+	close(release)
+	<-w.Woken()
+}
