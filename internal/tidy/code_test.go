@@ -3,6 +3,7 @@ package tidy
 import (
 	"go/ast"
 	"go/token"
+	"path"
 	"strings"
 	"testing"
 )
@@ -15,7 +16,7 @@ func TestEachPackageHasOneComment(t *testing.T) {
 				docs = append(docs, name)
 				want := "Package " + f.Name.Name + " "
 				if f.Name.Name == "main" {
-					want = "Command headrace "
+					want = "Command " + path.Base(p.dir) + " "
 				}
 				if !strings.HasPrefix(f.Doc.Text(), want) {
 					t.Errorf("%s: the package comment does not start with %q", name, want)
