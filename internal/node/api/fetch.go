@@ -20,6 +20,8 @@ import (
 const (
 	fetchTopicIDs  = 13
 	fetchHintsFrom = 16
+	// fetchNearbyFrom is the first version in which consumers may be sent to a follower, and may read from one (KIP-392).
+	fetchNearbyFrom = 11
 	// storageErrorFrom is the first version whose clients know KAFKA_STORAGE_ERROR.
 	storageErrorFrom = 6
 	readCommitted    = 1
@@ -50,6 +52,7 @@ type fetching struct {
 	client   transport.Client
 	version  int16
 	isFollow bool
+	rack     string // of a consumer that may be sent to a replica there
 	ctx      fetchContext
 	minBytes int
 	maxBytes int
@@ -84,6 +87,9 @@ func (s *Server) newFetching(c *Call, req *kmsg.FetchRequest, fc fetchContext) *
 	}
 	f.maxBytes = min(int(max(req.MaxBytes, 0)), s.Settings().FetchMaxBytes)
 	f.minBytes = min(int(max(req.MinBytes, 0)), f.maxBytes)
+	if c.Version >= fetchNearbyFrom && s.Settings().RackAware {
+		f.rack = req.Rack
+	}
 	f.results = make([]fetchResult, len(fc.wants))
 	return f
 }
@@ -108,7 +114,11 @@ func (f *fetching) read(w want, left int, first bool) fetchResult {
 		f.fail(&r, tp, err)
 		return r
 	}
-	got, err := part.Fetch(partition.Position{
+	fetch := part.Fetch
+	if f.version >= fetchNearbyFrom {
+		fetch = part.FetchNearby
+	}
+	got, err := fetch(partition.Position{
 		Offset: w.offset, Epoch: w.epoch, LastEpoch: w.lastEpoch, Committed: f.commited,
 		MaxBytes: min(w.maxBytes, left), MinOne: first,
 	})
@@ -120,7 +130,26 @@ func (f *fetching) read(w want, left int, first bool) fetchResult {
 	r.part, r.plan, r.diverging = part, got.Plan, got.Diverging
 	r.highWatermark, r.lso, r.logStart = int64(got.HighWatermark), int64(got.LSO), int64(got.Start)
 	r.committed, r.aborted = f.commited, got.Aborted
+	f.prefer(&r)
 	return r
+}
+
+// prefer sends a consumer to a replica in its rack, if this node leads and knows one that has what it wants. It gets no records then.
+func (f *fetching) prefer(r *fetchResult) {
+	if f.rack == "" || r.diverging != nil {
+		return
+	}
+	img := f.s.Metadata.Image()
+	id, ok := r.part.PreferredReplica(f.rack, r.want.offset, func(id kafka.NodeID) string {
+		if n, ok := img.Node(id); ok && n.Rack != nil {
+			return *n.Rack
+		}
+		return ""
+	})
+	if ok {
+		r.release()
+		r.preferred, r.aborted = id, nil
+	}
 }
 
 // locate finds a wanted partition on this node.
@@ -165,7 +194,7 @@ func (f *fetching) enough() bool {
 	bytes := 0
 	for i := range f.results {
 		r := &f.results[i]
-		if r.code != 0 || r.diverging != nil {
+		if r.code != 0 || r.diverging != nil || r.preferred != kafka.NoNode {
 			return true
 		}
 		bytes += r.plan.Bytes

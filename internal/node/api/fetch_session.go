@@ -218,7 +218,7 @@ func (s *fetchSession) news(results []fetchResult, epoch int32) ([]fetchResult, 
 
 // tell remembers what r says, and tells whether that is new.
 func (p *sessionPartition) tell(r *fetchResult) bool {
-	news := r.plan.Bytes > 0 || r.code != 0 || r.diverging != nil ||
+	news := r.plan.Bytes > 0 || r.code != 0 || r.diverging != nil || r.preferred != kafka.NoNode ||
 		p.highWatermark != r.highWatermark || p.logStart != r.logStart
 	p.highWatermark, p.logStart = r.highWatermark, r.logStart
 	if r.code != 0 {

@@ -20,6 +20,7 @@ func (s *Server) listOffsets(_ context.Context, c *Call, req *kmsg.ListOffsetsRe
 		}
 	}
 	committed := req.IsolationLevel == readCommitted && req.ReplicaID < 0
+	follower := req.ReplicaID >= 0
 	for _, t := range req.Topics {
 		at := kmsg.NewListOffsetsResponseTopic()
 		at.Topic = t.Topic
@@ -33,6 +34,8 @@ func (s *Server) listOffsets(_ context.Context, c *Call, req *kmsg.ListOffsetsRe
 				err = kerr.InvalidRequest
 			case c.Version < offsetNameFrom(p.Timestamp):
 				err = kerr.UnsupportedVersion
+			case follower && p.Timestamp == partition.LatestOffset:
+				err = s.listEnd(tp, p, &a)
 			default:
 				err = s.listOffset(tp, p, committed, &a)
 			}
@@ -74,5 +77,19 @@ func (s *Server) listOffset(tp kafka.TopicPartition, p kmsg.ListOffsetsRequestTo
 		return err
 	}
 	a.Offset, a.Timestamp, a.LeaderEpoch = int64(f.Offset), f.Timestamp, int32(f.Epoch)
+	return nil
+}
+
+// listEnd answers a follower, for which the latest offset is the end of the leader's log and not the high watermark.
+func (s *Server) listEnd(tp kafka.TopicPartition, p kmsg.ListOffsetsRequestTopicPartition, a *kmsg.ListOffsetsResponseTopicPartition) error {
+	part, err := s.hosted(tp)
+	if err != nil {
+		return err
+	}
+	end, err := part.EndOfEpoch(kafka.LeaderEpoch(p.CurrentLeaderEpoch), part.Role().Epoch)
+	if err != nil {
+		return err
+	}
+	a.Offset, a.LeaderEpoch = int64(end.End), int32(end.Epoch)
 	return nil
 }

@@ -47,7 +47,7 @@ func (s *Server) dataTable() []Entry {
 	return []Entry{
 		{Key: kmsg.Produce, Min: 3, Max: 13, AdvertiseMin: 0, Begin: s.beginProduce,
 			Note: "no transactions; advertised from 0 for librdkafka's sake"},
-		{Key: kmsg.Fetch, Min: 4, Max: 18, Handle: on(s.fetch), Note: "consumers only; no preferred read replica"},
+		{Key: kmsg.Fetch, Min: 4, Max: 18, Handle: on(s.fetch), Note: "followers from version 15 on"},
 		{Key: kmsg.ListOffsets, Min: 1, Max: 11, Handle: on(s.listOffsets)},
 		{Key: kmsg.Metadata, Min: 0, Max: 13, Handle: on(s.metadata), Note: "auto-creation answers with the topic at once"},
 		{Key: kmsg.DeleteRecords, Min: 0, Max: 2, Handle: on(s.deleteRecords)},
