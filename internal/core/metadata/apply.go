@@ -24,7 +24,7 @@ func (img *Image) Apply(recs []Record, last kafka.Offset) (*Image, *Delta) {
 func (img *Image) Replay(recs []Record, last kafka.Offset) (*Image, *Delta, error) {
 	next := *img
 	next.offset = last
-	d := &draft{old: img, img: &next, topics: map[kafka.TopicID]*Topic{}, configs: map[ConfigResource]bool{}}
+	d := &draft{old: img, img: &next, topics: map[kafka.TopicID]edit{}, owner: &owner{}, configs: map[ConfigResource]bool{}}
 	for _, r := range recs {
 		r.apply(d)
 		if d.err != nil {
@@ -38,13 +38,16 @@ func (img *Image) Replay(recs []Record, last kafka.Offset) (*Image, *Delta, erro
 // a thousand records about one topic copy it once.
 type draft struct {
 	old, img *Image
-	// topics are the copies that this Apply made; nil for a topic that it removed.
-	topics     map[kafka.TopicID]*Topic
+	// topics are those that this Apply touched: as they were, nil for a new one, and its own copy, nil for one it removed.
+	topics     map[kafka.TopicID]edit
+	owner      *owner
 	configs    map[ConfigResource]bool // the maps that this Apply copied or removed
 	nodesOwned bool
 	features   bool
 	err        error // the first contradiction
 }
+
+type edit struct{ was, now *Topic }
 
 func (d *draft) fail(format string, args ...any) {
 	d.err = fmt.Errorf("%w: after offset %d: %s", ErrCorruptRecord, d.old.offset, fmt.Sprintf(format, args...))
@@ -52,7 +55,7 @@ func (d *draft) fail(format string, args ...any) {
 
 // topic returns the draft's own copy of a topic, nil when there is none.
 func (d *draft) topic(id kafka.TopicID) *Topic {
-	if t := d.topics[id]; t != nil {
+	if t := d.topics[id].now; t != nil {
 		return t
 	}
 	was, ok := d.img.TopicByID(id)
@@ -61,8 +64,8 @@ func (d *draft) topic(id kafka.TopicID) *Topic {
 		return nil
 	}
 	t := &Topic{Name: was.Name, ID: was.ID, Partitions: slices.Clone(was.Partitions)}
-	d.topics[id] = t
-	d.img.topics = d.img.topics.set(t.Name, t)
+	d.topics[id] = edit{was, t}
+	d.img.topics = d.img.topics.replace(t.Name, t, d.owner)
 	return t
 }
 
@@ -74,7 +77,7 @@ func (r *TopicRecord) apply(d *draft) {
 		return
 	}
 	t := &Topic{Name: r.Name, ID: r.ID}
-	d.topics[r.ID] = t
+	d.topics[r.ID] = edit{d.topics[r.ID].was, t}
 	d.img.topics = d.img.topics.set(t.Name, t)
 	d.img.names = d.img.names.set(t.ID, t.Name)
 	if collides(t.Name) {
@@ -89,7 +92,7 @@ func (r *RemoveTopicRecord) apply(d *draft) {
 	if t == nil {
 		return
 	}
-	d.topics[r.ID] = nil
+	d.topics[r.ID] = edit{was: d.topics[r.ID].was}
 	d.img.topics = d.img.topics.remove(t.Name)
 	d.img.names = d.img.names.remove(t.ID)
 	if collides(t.Name) {
@@ -280,16 +283,15 @@ func (d *draft) ownNodes() {
 // delta compares what the draft copied with the Image that it began from.
 func (d *draft) delta() *Delta {
 	out := &Delta{}
-	for id, t := range d.topics {
-		was, existed := d.old.TopicByID(id)
+	for _, t := range d.topics {
 		switch {
-		case t == nil && existed:
-			out.TopicsDeleted = append(out.TopicsDeleted, was)
-		case t != nil && !existed:
-			out.TopicsCreated = append(out.TopicsCreated, t)
-			out.comparePartitions(&Topic{}, t)
-		case t != nil:
-			out.comparePartitions(was, t)
+		case t.now == nil && t.was != nil:
+			out.TopicsDeleted = append(out.TopicsDeleted, t.was)
+		case t.now != nil && t.was == nil:
+			out.TopicsCreated = append(out.TopicsCreated, t.now)
+			out.comparePartitions(&Topic{}, t.now)
+		case t.now != nil:
+			out.comparePartitions(t.was, t.now)
 		}
 	}
 	byName := func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) }

@@ -182,6 +182,39 @@ func TestTreeAgreesWithAMap(t *testing.T) {
 	}
 }
 
+// TestReplacedValuesAreSeenInNoOlderTree mixes changes in place, by one owner after the other, with changes that copy.
+func TestReplacedValuesAreSeenInNoOlderTree(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 8))
+	tr := newTree[string, int](strings.Compare)
+	model := map[string]int{}
+	type version struct {
+		tree  tree[string, int]
+		model map[string]int
+	}
+	var seen []version
+	by := &owner{}
+	for i := range 5000 {
+		key := fmt.Sprint(rng.IntN(100))
+		_, there := model[key]
+		switch n := rng.IntN(20); {
+		case n == 0:
+			seen, by = append(seen, version{tr, maps.Clone(model)}), &owner{}
+		case n < 4 && there:
+			tr = tr.remove(key)
+			delete(model, key)
+		case there:
+			tr, model[key] = tr.replace(key, i, by), i
+		default:
+			tr, model[key] = tr.set(key, i), i
+		}
+	}
+	for i, v := range append(seen, version{tr, model}) {
+		if got := maps.Collect(v.tree.all()); !maps.Equal(got, v.model) || v.tree.size != len(v.model) {
+			t.Fatalf("version %d is %v, was %v", i, got, v.model)
+		}
+	}
+}
+
 func checkBalance(t *testing.T, b *branch[string, int]) {
 	if b == nil {
 		return

@@ -11,14 +11,18 @@ type tree[K, V any] struct {
 	size int
 }
 
-// branch is never changed after the set or remove that made it returned.
+// branch is never changed after the set or remove that made it returned, but by the draft that copied it: see replace.
 // Invariant: the heights of left and right differ by at most one.
 type branch[K, V any] struct {
 	key         K
 	value       V
 	height      int
 	left, right *branch[K, V]
+	owner       *owner
 }
+
+// owner marks the branches that one draft made, and that nobody else has seen yet.
+type owner struct{ _ byte }
 
 func newTree[K, V any](cmp func(a, b K) int) tree[K, V] { return tree[K, V]{cmp: cmp} }
 
@@ -43,6 +47,28 @@ func (t tree[K, V]) set(key K, value V) tree[K, V] {
 	}
 	t.root = t.insert(t.root, key, value)
 	return t
+}
+
+// replace sets a key that is there. The branches on the way are by's own from then on: the next one to take the way changes
+// them in place, so that a draft that changes every value copies every branch once, not every way.
+func (t tree[K, V]) replace(key K, value V, by *owner) tree[K, V] {
+	for link := &t.root; ; {
+		b := *link
+		if b.owner != by {
+			own := *b
+			own.owner = by
+			b, *link = &own, &own
+		}
+		switch c := t.cmp(key, b.key); {
+		case c < 0:
+			link = &b.left
+		case c > 0:
+			link = &b.right
+		default:
+			b.value = value
+			return t
+		}
+	}
 }
 
 func (t tree[K, V]) remove(key K) tree[K, V] {
