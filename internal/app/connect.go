@@ -74,15 +74,17 @@ func (n *Node) peerAddress() (host string, port int32, err error) {
 	return host, int32(l.Port), err
 }
 
-// addresses are those at which other nodes may be: of the configuration, and of the metadata.
+// addresses are those at which other nodes may be: of the configuration, and of the metadata where it is there.
 func (n *Node) addresses() iter.Seq[string] {
 	all := slices.Clone(n.Config.Cluster.Join)
 	for _, v := range n.Config.Cluster.Voters {
 		all = append(all, v.Address)
 	}
-	for _, m := range n.quorum.Members() {
-		if kafka.NodeID(m.ID) != n.Config.ID && m.Host != "" {
-			all = append(all, address(m.Host, m.Port))
+	if q := n.peers.quorum.Load(); q != nil {
+		for _, m := range q.Members() {
+			if kafka.NodeID(m.ID) != n.Config.ID && m.Host != "" {
+				all = append(all, address(m.Host, m.Port))
+			}
 		}
 	}
 	slices.Sort(all)

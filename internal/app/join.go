@@ -1,12 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -20,6 +22,8 @@ import (
 const (
 	// helloTime bounds one question to another node.
 	helloTime = 2 * time.Second
+	// checkTime is what a start with data spends on asking whether the others are of the same cluster.
+	checkTime = 300 * time.Millisecond
 	// Questions that bring nothing are asked again, at first soon: nodes are often started together.
 	askAgainSoon, askAgainAtMost = 50 * time.Millisecond, time.Second
 	// tellWaiting lies between two lines of the log about what a start waits for.
@@ -53,16 +57,18 @@ type seeker struct {
 	taken   time.Time // when somebody first said that this node's id is taken; zero for never
 }
 
-// findCluster finds out which cluster a node without data belongs to; a node with data knows.
+// findCluster finds out which cluster a node without data belongs to. A node with data knows, and only looks whether the others
+// that it was told of belong to the same.
 func (n *Node) findCluster(ctx context.Context) error {
 	c := n.Config.Cluster
-	if n.Offline || n.hasState() || len(c.Voters) == 0 && len(c.Join) == 0 {
+	if n.Offline || len(c.Voters) == 0 && len(c.Join) == 0 {
 		return nil
 	}
-	if id := c.ID; id != "" {
+	if id := cmp.Or(logdir.ClusterOf(n.Env.FS, n.allDirs()), c.ID); id != "" {
 		n.peers.clusterID.Store(&id)
-	} else if id := logdir.ClusterOf(n.Env.FS, n.allDirs()); id != "" {
-		n.peers.clusterID.Store(&id) // a start before did not come to its end
+	}
+	if n.hasState() {
+		return n.checkCluster(ctx)
 	}
 	n.answerPeers()
 	s := &seeker{n: n, fresh: map[kafka.NodeID]bool{}, said: map[string]string{}, again: askAgainSoon}
@@ -76,6 +82,38 @@ func (n *Node) findCluster(ctx context.Context) error {
 			return ctx.Err()
 		}
 		s.again = min(2*s.again, askAgainAtMost)
+	}
+}
+
+// checkCluster refuses to start a node whose data is of another cluster than the nodes that its configuration names. Those that do
+// not answer at once are left out: when they do they refuse it themselves.
+func (n *Node) checkCluster(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	var all sync.WaitGroup
+	var others errorOnce
+	for at := range n.addresses() {
+		all.Go(func() {
+			if _, err := n.link.Hello(ctx, at); errors.Is(err, kerr.InconsistentClusterID) {
+				others.note(err)
+			}
+		})
+	}
+	all.Wait()
+	return others.err
+}
+
+// errorOnce keeps the first of several errors.
+type errorOnce struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (e *errorOnce) note(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = err
 	}
 }
 

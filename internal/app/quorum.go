@@ -99,13 +99,13 @@ func (n *Node) catchUp(ctx context.Context) error {
 		if n.Offline {
 			return fmt.Errorf("node %d is one of a cluster, whose other nodes are needed to change its metadata", n.Config.ID)
 		}
-		if time.Since(told) > tellWaiting {
+		silent := n.announce(ctx)
+		if time.Since(told) > tellWaiting && ctx.Err() == nil {
 			told = time.Now()
 			st := n.quorum.Status()
-			n.Log.Warn("waiting for the metadata quorum", "since", time.Since(began).Round(time.Second).String(),
-				"voters", words(st.Voters), "no_answer", words(n.link.Down()), "leader", st.Leader)
+			n.Log.Warn("waiting for the metadata quorum, of whose voters most are needed", "since", time.Since(began).Round(time.Second).String(),
+				"voters", words(st.Voters), "no_answer", strings.Join(silent, ", "), "leader", st.Leader)
 		}
-		n.announce(ctx)
 	}
 }
 
@@ -118,11 +118,12 @@ func (n *Node) greet(ctx context.Context) {
 	}
 }
 
-// announce tells the nodes at the addresses of the configuration, and those of the metadata, where this one is.
-func (n *Node) announce(ctx context.Context) {
+// announce tells the nodes at the addresses of the configuration, and those of the metadata, where this one is. It returns those
+// at which nobody answered.
+func (n *Node) announce(ctx context.Context) (silent []string) {
 	host, port, err := n.peerAddress()
 	if err != nil {
-		return // register tells
+		return nil // register tells
 	}
 	req := &peer.JoinRequest{
 		ClusterID: n.peers.cluster(), NodeID: int32(n.Config.ID), Incarnation: n.incarnation, Host: host, Port: port,
@@ -130,8 +131,10 @@ func (n *Node) announce(ctx context.Context) {
 	}
 	for at := range n.addresses() {
 		ctx, cancel := context.WithTimeout(ctx, helloTime)
-		if hello, err := n.link.Hello(ctx, at); err == nil && kafka.NodeID(hello.NodeID) != n.Config.ID {
-			id := kafka.NodeID(hello.NodeID)
+		hello, err := n.link.Hello(ctx, at)
+		if err != nil {
+			silent = append(silent, at+" ("+reasonOf(err)+")")
+		} else if id := kafka.NodeID(hello.NodeID); id != n.Config.ID {
 			if known, ok := n.peers.resolve(id); !ok || known != at && isDown(n.link.Down(), id) {
 				n.peers.reach(id, at)
 			}
@@ -139,6 +142,7 @@ func (n *Node) announce(ctx context.Context) {
 		}
 		cancel()
 	}
+	return silent
 }
 
 // sendRaft hands messages of the quorum to the links, in the order of each receiver.
