@@ -23,6 +23,7 @@ type follower struct {
 	// fetchedAt and endThen are when the last fetch came, and the leader's log end then.
 	fetchedAt time.Time
 	endThen   kafka.Offset
+	sent      bool // the last fetch was answered with records
 	// caughtUp is the last time at which it had all that the leader had then.
 	caughtUp time.Time
 }
@@ -33,6 +34,7 @@ type Fetch struct {
 	BrokerEpoch int64        // of the registration of the node that fetches
 	Offset      kafka.Offset // all below is safe on the follower
 	LogStart    kafka.Offset
+	Sent        bool // it is answered with records
 }
 
 // Fetched takes note of a fetch for which records were found, or the end: a caller that finds that the follower's log diverges from
@@ -61,7 +63,7 @@ func (l *Leader) Fetched(now time.Time, got Fetch, end kafka.Offset) (moved, rea
 		f.caughtUp = f.fetchedAt
 	}
 	f.safe, f.logStart, f.brokerEpoch = got.Offset, got.LogStart, got.BrokerEpoch
-	f.fetchedAt, f.endThen = now, end
+	f.fetchedAt, f.endThen, f.sent = now, end, got.Sent
 	moved = l.advance(now)
 	return moved, l.pending == nil && l.mayJoin(f), nil
 }
@@ -75,6 +77,13 @@ func (l *Leader) Unknown(n kafka.NodeID) error {
 
 // Replica tells whether n is one of the other replicas.
 func (l *Leader) Replica(n kafka.NodeID) bool { return l.follower(n) != nil }
+
+// Repeats tells whether n was sent records from offset on already, and asks for them again: it may not have got them, or could not
+// take them.
+func (l *Leader) Repeats(n kafka.NodeID, offset kafka.Offset) bool {
+	f := l.follower(n)
+	return f != nil && f.sent && f.safe == offset
+}
 
 func (l *Leader) follower(n kafka.NodeID) *follower {
 	for i := range l.followers {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/replica"
 	"github.com/headrace/headrace/internal/node/await"
@@ -36,13 +37,15 @@ func (p *Partition) FetchAsReplica(now time.Time, f FollowerFetch) (got Fetched,
 		if err != nil || got.Diverging != nil {
 			return err
 		}
-		if ready, err = p.note(now, log, l, f); err != nil {
+		if err = p.sound(l, f, got.Plan); err == nil {
+			ready, err = p.note(now, log, l, f, got.Plan.Bytes > 0)
+		}
+		if err != nil {
 			got.Plan.Release()
 			got.Plan = commitlog.ReadPlan{}
-			return err
 		}
 		got.HighWatermark = p.HighWatermark()
-		return nil
+		return err
 	})
 	if changed := p.set.ISRChanged; ready && changed != nil {
 		changed(p)
@@ -64,7 +67,12 @@ func (p *Partition) replicaOf(l *replica.Leader, f FollowerFetch) error {
 	}
 }
 
+// planForReplica finds nothing in a log that failed: what it says of where epochs end may lack the one that was to begin, and a
+// follower would cut off for that what it has.
 func (p *Partition) planForReplica(log *commitlog.Log, f FollowerFetch) (got Fetched, err error) {
+	if err := p.failed(log); err != nil {
+		return got, err
+	}
 	got.Start, got.HighWatermark, got.LSO = log.Start(), p.HighWatermark(), p.stable(log)
 	got.Diverging, err = diverging(log, Position{Offset: f.Offset, LastEpoch: f.LastEpoch})
 	if err != nil || got.Diverging != nil {
@@ -74,11 +82,49 @@ func (p *Partition) planForReplica(log *commitlog.Log, f FollowerFetch) (got Fet
 	return got, err
 }
 
+// sound looks at the first batch of what a follower asks for a second time: it refuses batches whose checksum is wrong, and then
+// asks again. Where it is this node's disk that has damaged it, nobody is to get it. To check all that is sent would cost what
+// sending files from the page cache saves.
+func (p *Partition) sound(l *replica.Leader, f FollowerFetch, plan commitlog.ReadPlan) error {
+	p.rules.Lock()
+	again := l.Repeats(f.Replica, f.Offset)
+	p.rules.Unlock()
+	if !again || len(plan.Slices) == 0 {
+		return nil
+	}
+	first := plan.Slices[0]
+	b := make([]byte, min(first.Len, batch.HeaderSize))
+	_, err := first.File.ReadAt(b, first.Off)
+	if err == nil {
+		b, err = wholeBatch(first, b)
+	}
+	if err == nil {
+		err = batch.CheckCRC(b)
+	}
+	if err != nil {
+		p.set.Log.Error("a batch is damaged on this disk, and not sent to who follows", "partition", p.tp.String(), "offset", int64(f.Offset),
+			"follower", int32(f.Replica), "err", err)
+		return fmt.Errorf("batch at offset %d of %v is damaged: %w: %w", f.Offset, p.tp, err, kerr.KafkaStorageError)
+	}
+	return nil
+}
+
+// wholeBatch reads the batch that begins with head where the slice does.
+func wholeBatch(s commitlog.Slice, head []byte) ([]byte, error) {
+	h, err := batch.ParseHeader(head)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, min(h.Size(), s.Len))
+	_, err = s.File.ReadAt(b, s.Off)
+	return b, err
+}
+
 // note counts what the follower has. It is called after the read, whose bounds it passed.
-func (p *Partition) note(now time.Time, log *commitlog.Log, l *replica.Leader, f FollowerFetch) (ready bool, err error) {
+func (p *Partition) note(now time.Time, log *commitlog.Log, l *replica.Leader, f FollowerFetch, sent bool) (ready bool, err error) {
 	p.rules.Lock()
 	_, ready, err = l.Fetched(now, replica.Fetch{
-		Replica: f.Replica, BrokerEpoch: f.BrokerEpoch, Offset: f.Offset, LogStart: f.LogStart,
+		Replica: f.Replica, BrokerEpoch: f.BrokerEpoch, Offset: f.Offset, LogStart: f.LogStart, Sent: sent,
 	}, log.End())
 	hw := p.raise(l, log)
 	p.rules.Unlock()

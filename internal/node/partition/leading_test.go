@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,5 +196,42 @@ func TestTheSetListsWhatItLeadsAndFollows(t *testing.T) {
 	}
 	if len(led) != 2 || led[0] != 0 || led[1] != 3 || len(following) != 1 || following[0] != 1 {
 		t.Errorf("leads %v, follows %v", led, following)
+	}
+}
+
+// TestADamagedBatchIsNotSentAgain has the leader's disk damaged under a batch, which only the follower notices at first.
+func TestADamagedBatchIsNotSentAgain(t *testing.T) {
+	disk := vfs.NewMem()
+	r := newPair(t, disk, vfs.NewMem())
+	defer r.abandon()
+	put(t, r.node(1), "one")
+	settle(t, r.node(1))
+	f, err := disk.OpenFile("/data/t-0/00000000000000000000.log", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{0xff}, 65); err != nil {
+		t.Fatal(err)
+	}
+	s := r.state(2)
+	_, sent := r.ask(2, s)
+	if err := r.node(2).AppendFetched(time.Now(), s.Epoch, sent); !errors.Is(err, kerr.CorruptMessage) {
+		t.Fatalf("appended: %v", err)
+	}
+	_, err = r.node(1).FetchAsReplica(time.Now(), FollowerFetch{Replica: 2, BrokerEpoch: 102, LastEpoch: -1, MaxBytes: 1 << 20})
+	if !errors.Is(err, kerr.KafkaStorageError) {
+		t.Fatalf("sent again: %v", err)
+	}
+}
+
+func TestALeaderWhoseDiskFailedTellsItsFollowersNothing(t *testing.T) {
+	r := newPair(t, vfs.NewMem(), vfs.NewMem())
+	defer r.abandon()
+	put(t, r.node(1), "one")
+	r.sync(2)
+	r.hosts[0].dirs[0].fail(errors.New("the disk is on fire"))
+	_, err := r.node(1).FetchAsReplica(time.Now(), FollowerFetch{Replica: 2, BrokerEpoch: 102, Offset: 1, LastEpoch: 7, MaxBytes: 1 << 20})
+	if !errors.Is(err, kerr.KafkaStorageError) {
+		t.Fatal(err)
 	}
 }
