@@ -48,7 +48,7 @@ func (n *Node) openQuorum(ctx context.Context) (err error) {
 func (n *Node) quorumConfig() quorum.Config {
 	c := quorum.Config{
 		NodeID: n.Config.ID, ClusterID: n.home.Meta().ClusterID,
-		Joined: n.way == wayJoins, MaxVoters: n.Config.Cluster.MaxVoters, Listener: n.interBroker(),
+		Joined: n.way == wayJoins, Directory: n.home.Meta().DirectoryID, MaxVoters: n.Config.Cluster.MaxVoters, Listener: n.interBroker(),
 		Log: quorum.CommitLog(n.log), FS: n.Env.FS, Dir: n.log.Dir(),
 		Rand: n.rand(), Logger: n.Log.With("component", "quorum"),
 		Controller: controller.New(controller.Config{

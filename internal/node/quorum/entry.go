@@ -140,21 +140,3 @@ func decodeRecords(b []byte) ([]metadata.Record, error) {
 	}
 	return recs, nil
 }
-
-// raftID is a node's id in raft, which takes 0 for none.
-func raftID(id kafka.NodeID) uint64 { return uint64(id) + 1 }
-
-func nodeID(raft uint64) kafka.NodeID {
-	if raft == 0 {
-		return kafka.NoNode
-	}
-	return kafka.NodeID(raft - 1)
-}
-
-func nodeIDs(raft []uint64) []kafka.NodeID {
-	ids := make([]kafka.NodeID, len(raft))
-	for i, id := range raft {
-		ids[i] = nodeID(id)
-	}
-	return ids
-}

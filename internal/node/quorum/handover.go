@@ -15,14 +15,14 @@ const handOverTime = 500 * time.Millisecond
 func (l *loop) transfer(now time.Time) bool {
 	best, match := kafka.NoNode, uint64(0)
 	for _, id := range l.others(l.cfg.NodeID) {
-		if p, ok := l.progress(id); ok && l.answers(now, id) && slices.Contains(l.conf.GetVoters(), raftID(id)) && p.Match > match {
+		if p, ok := l.progress(id); ok && l.answers(now, id) && slices.Contains(l.conf.GetVoters(), lookup(l.conf, id)) && p.Match > match {
 			best, match = id, p.Match
 		}
 	}
 	if best == kafka.NoNode {
 		return false
 	}
-	l.node.TransferLeader(raftID(best))
+	l.node.TransferLeader(lookup(l.conf, best))
 	return true
 }
 

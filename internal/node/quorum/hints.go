@@ -57,7 +57,9 @@ type loss struct {
 
 func (l *loop) takeHint(now time.Time, h hint) {
 	if !h.lost {
-		l.node.ReportUnreachable(raftID(h.node))
+		if id := lookup(l.conf, h.node); id != 0 {
+			l.node.ReportUnreachable(id)
+		}
 		return
 	}
 	// What it said before its end comes first.

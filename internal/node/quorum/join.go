@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/peer"
@@ -28,18 +29,20 @@ func (q *Quorum) Admit(ctx context.Context, req *peer.JoinRequest) *peer.JoinRes
 }
 
 // join admits a node. One that comes with an empty disk under an id that the quorum knows has forgotten whom it voted for, and which
-// entries it had acknowledged. It is removed first, and then admitted anew, in two changes: so it begins as a learner of
-// which raft knows nothing, and neither what it once acknowledged nor its vote counts any more. Why that is enough:
+// entries it had acknowledged. What it was before is removed from the members first, and then it is admitted as another, a
+// learner of which raft knows nothing. Why that is enough:
 //
-//   - Entries. It runs no raft before it is admitted, so the removal is committed by a majority of the old members without it,
-//     and all of them have every entry before the removal. What was committed by its acknowledgement alone is safe from then on.
-//   - Votes. When it runs raft again the removal is committed. A candidate that still takes it for a voter, because it has not
-//     applied the removal, needs a majority of the old members: the forgetful one, itself, and enough others that one of them
-//     is among those that stored the removal, or whatever was committed after it by the new majority. That one refuses a
-//     candidate whose log lacks it. A candidate that has it is no danger, whoever votes for it: a second one in the same term
-//     would need the same others.
-//   - Messages of its earlier life. Those that wait are taken before the removal is proposed; its connections had ended before it
-//     could say Hello again.
+//   - Entries. The removal is committed by a majority of the old members, and the one who is wiped is not among them: it runs no raft
+//     before it is admitted, and what it may have said before is no word on the removal. Each of that majority has every entry
+//     before the removal. So what was committed by the lost acknowledgement is safe from then on, and no new majority counts it.
+//   - Votes. Its new raft id is no member until it is promoted. A vote that it gives under the new id counts for no candidate that has
+//     not applied its promotion; and whom it once voted for, under the old id, it cannot be asked again.
+//   - Messages of its earlier life name the old id, as sender or receiver, and are dropped.
+//
+// A disk of which only the metadata was lost has its directory id, and so its raft id, still. Then the second argument needs more: a
+// candidate that takes it for a voter, because it has not applied the removal, needs a majority of the old members, and so, beside the
+// two, one of those that stored the removal or what the new majority committed after it. That one refuses a candidate whose log lacks it;
+// and one whose log has it all may lead. Messages of its earlier life are taken before the removal is proposed.
 func (l *loop) join(now time.Time, s *submission, req *peer.JoinRequest) {
 	l.drainMessages(now)
 	if !l.leading {
@@ -59,13 +62,13 @@ func (l *loop) join(now time.Time, s *submission, req *peer.JoinRequest) {
 		case known && forget && isVoter(l.conf, id) && !l.wouldStand(now, l.others(id)):
 			return nil, fmt.Errorf("node %d is a voter, and without it the quorum has no majority: %w", id, errNotYet)
 		case known && forget:
-			return &change{steps: steps(remove(id)), about: l.notes}, nil
+			return l.remove(id), nil
 		case !known:
 			forget = false
 			if len(l.voters)+len(l.learners) >= maxMembers {
 				return nil, fmt.Errorf("the cluster has %d nodes already: %w", maxMembers, kerr.PolicyViolation)
 			}
-			return &change{steps: steps(learn(id)), about: l.notes.with(about)}, nil
+			return &change{steps: steps(step(raftpb.ConfChangeAddLearnerNode, l.newMember(id, req))), about: l.notes.with(about)}, nil
 		}
 		return nil, nil
 	}
@@ -78,12 +81,20 @@ func (l *loop) checkJoin(id kafka.NodeID, req *peer.JoinRequest) error {
 	}
 	n, registered := l.image.Node(id)
 	switch {
-	case id < 0:
-		return fmt.Errorf("node id %d: %w", id, kerr.InvalidRequest)
+	case id < 0, len(req.DirectoryIDs) == 0, req.DirectoryIDs[0] == [16]byte{}:
+		return fmt.Errorf("node %d joins with %d directories: %w", id, len(req.DirectoryIDs), kerr.InvalidRequest)
 	case id == l.cfg.NodeID, req.Fresh && registered && n.Active():
 		return fmt.Errorf("node %d is alive: another node with an empty disk may not have its id: %w", id, kerr.DuplicateBrokerRegistration)
 	}
 	return nil
+}
+
+// newMember is the raft id of a node that joins. One that was removed, and comes with the disk that it had, keeps its id.
+func (l *loop) newMember(id kafka.NodeID, req *peer.JoinRequest) uint64 {
+	if about, _ := l.notes.find(id); about.Gone != 0 && !req.Fresh {
+		return about.Gone
+	}
+	return joinerID(id, req.DirectoryIDs[0])
 }
 
 // admission is the note on a node that joins.
@@ -92,8 +103,6 @@ func (l *loop) admission(id kafka.NodeID, req *peer.JoinRequest) note {
 	if n, ok := l.image.Node(id); ok {
 		about.Epoch = n.Epoch
 	}
-	if len(req.DirectoryIDs) > 0 {
-		about.Dir = kafka.TopicID(req.DirectoryIDs[0]).String()
-	}
+	about.Dir = kafka.TopicID(req.DirectoryIDs[0]).String()
 	return about
 }

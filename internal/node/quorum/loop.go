@@ -69,11 +69,11 @@ func newLoop(cfg *Config, q *Quorum) (*loop, error) {
 	_, conf, _ := store.InitialState()
 	l := &loop{
 		cfg: cfg, q: q, log: cfg.Logger, store: store, image: img,
-		applied: store.state.Raft.Snapshot.Index, leader: kafka.NoNode,
+		applied: store.state.Raft.Snapshot.Index, leader: kafka.NoNode, term: uint64(store.state.LeaderEpoch),
 	}
 	l.setMembers(conf, store.state.Raft.Snapshot.Notes)
 	l.node, err = raft.NewRawNode(&raft.Config{
-		ID:                        raftID(cfg.NodeID),
+		ID:                        store.state.Raft.member(),
 		ElectionTick:              electionTicks,
 		HeartbeatTick:             heartbeatTicks,
 		Storage:                   store,
@@ -168,7 +168,7 @@ func (l *loop) tick(now time.Time) {
 // decidesAlone tells whether this node is the only voter.
 func (l *loop) decidesAlone() bool {
 	v := l.conf.GetVoters()
-	return len(v) == 1 && v[0] == raftID(l.cfg.NodeID) && !isJoint(l.conf)
+	return len(v) == 1 && v[0] == l.store.state.Raft.member() && !isJoint(l.conf)
 }
 
 // settleAll settles, and goes on while there are changes of members to propose.
@@ -259,7 +259,7 @@ func (l *loop) receive(snap *raftpb.Snapshot) error {
 
 func (l *loop) voteChanged(hs *raftpb.HardState) bool {
 	st := &l.store.state
-	return int32(hs.GetTerm()) != st.LeaderEpoch || int32(nodeID(hs.GetVote())) != st.VotedID
+	return int32(hs.GetTerm()) != st.LeaderEpoch || hs.GetVote() != st.vote()
 }
 
 // noteRole follows who leads. Losing the leadership answers everyone who waits.
@@ -377,16 +377,9 @@ func (l *loop) applyConfChange(e *raftpb.Entry) error {
 func isRegistration(r metadata.Record) bool { return r.Type() == metadata.TypeRegisterBroker }
 
 func (l *loop) setMembers(conf *raftpb.ConfState, about notes) {
-	l.conf, l.notes = conf, about.of(conf)
-	l.voters = nodeIDs(union(conf.GetVoters(), conf.GetVotersOutgoing()))
-	l.learners = nodeIDs(union(conf.GetLearners(), conf.GetLearnersNext()))
-}
-
-// union is sorted.
-func union(a, b []uint64) []uint64 {
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
+	l.conf, l.notes = conf, about
+	l.voters = nodeIDs(conf.GetVoters(), conf.GetVotersOutgoing())
+	l.learners = nodeIDs(conf.GetLearners(), conf.GetLearnersNext())
 }
 
 // publish gives the Image out when it changed, and then answers those who waited for it. Until this node has caught up

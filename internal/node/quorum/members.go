@@ -128,16 +128,24 @@ func (l *loop) proposeChange(c *change) (proposed bool, err error) {
 	return true, nil
 }
 
-func step(t raftpb.ConfChangeType, id kafka.NodeID) *raftpb.ConfChangeSingle {
-	r := raftID(id)
-	return &raftpb.ConfChangeSingle{Type: t.Enum(), NodeId: &r}
+func step(t raftpb.ConfChangeType, member uint64) *raftpb.ConfChangeSingle {
+	return &raftpb.ConfChangeSingle{Type: t.Enum(), NodeId: &member}
 }
 
-func vote(id kafka.NodeID) *raftpb.ConfChangeSingle { return step(raftpb.ConfChangeAddNode, id) }
-func learn(id kafka.NodeID) *raftpb.ConfChangeSingle {
-	return step(raftpb.ConfChangeAddLearnerNode, id)
+func (l *loop) vote(id kafka.NodeID) *raftpb.ConfChangeSingle {
+	return step(raftpb.ConfChangeAddNode, lookup(l.conf, id))
 }
-func remove(id kafka.NodeID) *raftpb.ConfChangeSingle { return step(raftpb.ConfChangeRemoveNode, id) }
+
+func (l *loop) demote(id kafka.NodeID) *raftpb.ConfChangeSingle {
+	return step(raftpb.ConfChangeAddLearnerNode, lookup(l.conf, id))
+}
+
+// remove is the change that takes a node out of the quorum.
+func (l *loop) remove(id kafka.NodeID) *change {
+	about, _ := l.notes.find(id)
+	about.Gone = lookup(l.conf, id)
+	return &change{steps: steps(step(raftpb.ConfChangeRemoveNode, about.Gone)), about: l.notes.with(about)}
+}
 
 // member is what the leader last saw of a member.
 func (l *loop) member(id kafka.NodeID) MemberStatus {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/raft/v3/raftpb"
-
 	"github.com/headrace/headrace/internal/base/kafka"
 )
 
@@ -23,6 +21,8 @@ type note struct {
 	Dir string `json:"dir,omitempty"`
 	// Held says that it was removed from the voters by request: only a request makes it one again.
 	Held bool `json:"held,omitempty"`
+	// Gone is the raft id that it had when it was removed, 0 for a member. If it comes back with its disk it has that id still.
+	Gone uint64 `json:"gone,omitempty"`
 }
 
 // notes are sorted by id. They are never changed in place.
@@ -37,17 +37,18 @@ func (n notes) find(id kafka.NodeID) (note, bool) {
 	return note{ID: id, Epoch: -1}, false
 }
 
-// with returns the notes with one replaced.
+// with returns the notes with one replaced. Of nodes that are gone as many are remembered as there may be members.
 func (n notes) with(one note) notes {
-	next := slices.DeleteFunc(slices.Clone(n), func(o note) bool { return o.ID == one.ID })
+	gone := 0
+	next := slices.DeleteFunc(slices.Clone(n), func(o note) bool {
+		if o.Gone != 0 {
+			gone++
+		}
+		return o.ID == one.ID || gone > maxMembers
+	})
 	next = append(next, one)
 	slices.SortFunc(next, func(a, b note) int { return int(a.ID) - int(b.ID) })
 	return next
-}
-
-// of returns those of the members of a configuration.
-func (n notes) of(c *raftpb.ConfState) notes {
-	return slices.DeleteFunc(slices.Clone(n), func(o note) bool { return !isMember(c, o.ID) })
 }
 
 func (n notes) held(id kafka.NodeID) bool {
@@ -66,20 +67,4 @@ func decodeNotes(b []byte) (notes, error) {
 		return nil, fmt.Errorf("notes on members: %w", err)
 	}
 	return n, nil
-}
-
-// isVoter counts those of both halves of a joint configuration.
-func isVoter(c *raftpb.ConfState, id kafka.NodeID) bool {
-	return slices.Contains(c.GetVoters(), raftID(id)) || slices.Contains(c.GetVotersOutgoing(), raftID(id))
-}
-
-func isMember(c *raftpb.ConfState, id kafka.NodeID) bool {
-	return isVoter(c, id) || slices.Contains(c.GetLearners(), raftID(id)) || slices.Contains(c.GetLearnersNext(), raftID(id))
-}
-
-func isJoint(c *raftpb.ConfState) bool { return len(c.GetVotersOutgoing()) > 0 }
-
-// memberCount counts all, voters and learners.
-func memberCount(c *raftpb.ConfState) int {
-	return len(c.GetVoters()) + len(c.GetVotersOutgoing()) + len(c.GetLearners())
 }

@@ -35,6 +35,9 @@ type Config struct {
 	// before it is.
 	Voters []kafka.NodeID
 	Joined bool
+	// Directory is the directory id of the disk that holds the metadata, and the first one of the JoinRequest that this node was
+	// admitted by. It must be set with Joined.
+	Directory kafka.TopicID
 	// MaxVoters is how many members may vote, 1, 3 or 5; the others follow as learners. 0 means 3.
 	MaxVoters int
 	// Listener names the one at which nodes talk to each other; empty means each node's first.
@@ -91,6 +94,8 @@ func (c *Config) validate() error {
 	switch {
 	case (len(c.Voters) > 1 || c.Joined) && c.Send == nil:
 		return errors.New("quorum: several nodes need Send")
+	case c.Joined && c.Directory.IsZero():
+		return errors.New("quorum: who joins needs Directory")
 	case c.Joined && len(c.Voters) > 0:
 		return errors.New("quorum: who joins has no voters")
 	case !c.Joined && !slices.Contains(c.Voters, c.NodeID):
@@ -161,8 +166,23 @@ func Start(cfg Config) (*Quorum, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	q := newQuorum(&cfg)
+	l, err := newLoop(&cfg, q)
+	if err != nil {
+		return nil, fmt.Errorf("start metadata quorum in %s: %w", cfg.Dir, err)
+	}
+	q.image.Store(l.image)
+	l.tellStatus()
+	q.loops.Go(func() {
+		q.err = l.run()
+		close(q.done)
+	})
+	return q, nil
+}
+
+func newQuorum(cfg *Config) *Quorum {
 	q := &Quorum{
-		cfg:      &cfg,
+		cfg:      cfg,
 		hints:    make(chan hint, hintsSize),
 		inbox:    make(chan *submission, inboxSize),
 		messages: make(chan *raftpb.Message, inboxSize),
@@ -170,19 +190,9 @@ func Start(cfg Config) (*Quorum, error) {
 		ready:    make(chan struct{}),
 		done:     make(chan struct{}),
 	}
-	l, err := newLoop(&cfg, q)
-	if err != nil {
-		return nil, fmt.Errorf("start metadata quorum in %s: %w", cfg.Dir, err)
-	}
-	q.image.Store(l.image)
 	q.published.Store(-1)
 	q.heard.at = map[kafka.NodeID]time.Time{}
-	l.tellStatus()
-	q.loops.Go(func() {
-		q.err = l.run()
-		close(q.done)
-	})
-	return q, nil
+	return q
 }
 
 // Image is the last published one; before the first Publish, the one of the last snapshot.

@@ -26,7 +26,7 @@ func (q *Quorum) Raft(req *peer.RaftRequest) error {
 		if err := proto.Unmarshal(b, m); err != nil {
 			return fmt.Errorf("raft message of node %d: %w", req.From, err)
 		}
-		if m.GetFrom() != raftID(kafka.NodeID(req.From)) || !mayArrive(m.GetType()) {
+		if nodeID(m.GetFrom()) != kafka.NodeID(req.From) || !mayArrive(m.GetType()) {
 			return fmt.Errorf("raft message of node %d: %s in the name of node %d", req.From, m.GetType(), nodeID(m.GetFrom()))
 		}
 		q.Receive(m)
@@ -65,7 +65,7 @@ func (l *loop) drainMessages(now time.Time) {
 
 func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 	from := nodeID(m.GetFrom())
-	if m.GetTo() != raftID(l.cfg.NodeID) || !mayArrive(m.GetType()) || l.fromTheDead(now, m) {
+	if m.GetTo() != l.store.state.Raft.member() || !mayArrive(m.GetType()) || l.fromTheDead(now, m) {
 		return
 	}
 	if l.harmful(m) {
@@ -77,7 +77,9 @@ func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 	if err := l.node.Step(m); err != nil {
 		l.log.Debug("raft message refused", "from", from, "error", err)
 	}
-	l.hear(from)
+	if lookup(l.conf, from) == m.GetFrom() || from == l.leader {
+		l.hear(from)
+	}
 	l.noteCommit(m)
 	l.outdo(now, m)
 }

@@ -21,7 +21,7 @@ func (l *loop) progress(id kafka.NodeID) (tracker.Progress, bool) {
 	var found tracker.Progress
 	ok := false
 	l.node.WithProgress(func(r uint64, _ raft.ProgressType, p tracker.Progress) {
-		if r == raftID(id) {
+		if nodeID(r) == id {
 			found, ok = p, true
 		}
 	})
@@ -64,7 +64,7 @@ func (l *loop) addVoter(now time.Time, s *submission, req *kmsg.AddRaftVoterRequ
 		}
 		about, _ := l.notes.find(id)
 		about.Held = false
-		return &change{steps: steps(vote(id)), about: l.notes.with(about)}, nil
+		return &change{steps: steps(l.vote(id)), about: l.notes.with(about)}, nil
 	}
 	l.want(now, w)
 }
@@ -119,13 +119,13 @@ func (l *loop) removeVoter(now time.Time, s *submission, req *kmsg.RemoveRaftVot
 		}
 		ready := l.ready(now)
 		if id == l.cfg.NodeID && len(ready) > 0 {
-			return &change{steps: steps(vote(ready[0])), about: l.notes}, nil // somebody must be there to hand over to
+			return &change{steps: steps(l.vote(ready[0])), about: l.notes}, nil // somebody must be there to hand over to
 		}
 		about, _ := l.notes.find(id)
 		about.Held = true
-		c := &change{steps: steps(learn(id)), about: l.notes.with(about)}
+		c := &change{steps: steps(l.demote(id)), about: l.notes.with(about)}
 		if len(ready) > 0 && len(l.voters) <= l.cfg.MaxVoters {
-			c.steps = append(c.steps, vote(ready[0]))
+			c.steps = append(c.steps, l.vote(ready[0]))
 		} else if !l.wouldStand(now, l.others(id)) {
 			return nil, l.errWouldFall(now, id)
 		}
@@ -185,7 +185,7 @@ func (l *loop) unregister(now time.Time, s *submission, req *kmsg.UnregisterBrok
 		case isVoter(l.conf, id) && (len(l.voters) == 1 || !l.wouldStand(now, l.others(id))):
 			return nil, errNotYet
 		}
-		return &change{steps: steps(remove(id)), about: l.notes}, nil
+		return l.remove(id), nil
 	}})
 }
 

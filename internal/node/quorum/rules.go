@@ -60,7 +60,7 @@ func (l *loop) removeStray(now time.Time) *change {
 		if registered || l.quiet(now, m) < strayAfter || m.Voter && !l.wouldStand(now, l.others(m.ID)) {
 			continue
 		}
-		return &change{steps: steps(remove(m.ID)), about: l.notes}
+		return l.remove(m.ID)
 	}
 	return nil
 }
@@ -72,14 +72,14 @@ func (l *loop) replaceLost(now time.Time) *change {
 			continue
 		}
 		if ready := l.ready(now); len(ready) > 0 {
-			return &change{steps: steps(vote(ready[0]), learn(m.ID)), about: l.notes}
+			return &change{steps: steps(l.vote(ready[0]), l.demote(m.ID)), about: l.notes}
 		}
 	}
 	return nil
 }
 
 func (l *loop) promote(now time.Time) *change {
-	n := 2 - len(l.voters)%2
+	n := 1 + len(l.voters)%2
 	if len(l.voters)+n > l.cfg.MaxVoters {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (l *loop) promote(now time.Time) *change {
 	}
 	c := &change{about: l.notes}
 	for _, id := range ready[:n] {
-		c.steps = append(c.steps, vote(id))
+		c.steps = append(c.steps, l.vote(id))
 	}
 	return c
 }

@@ -33,6 +33,10 @@ type state struct {
 type raftState struct {
 	ClusterID string `json:"clusterId"`
 	NodeID    int32  `json:"nodeId"`
+	// Member is this node's id in raft; a file of an earlier version has none, and that of a voter that the quorum began with
+	// needs none. Vote is the one whose node is votedId.
+	Member uint64 `json:"member,omitempty"`
+	Vote   uint64 `json:"vote,omitempty"`
 	// Commit is a lower bound: commits alone are not written down, a new leader finds them again.
 	Commit uint64 `json:"commit"`
 	// Joined says that this node knows no members but those that a leader's snapshot will name.
@@ -54,7 +58,7 @@ type snapshotPoint struct {
 	Notes notes `json:"members,omitempty"`
 }
 
-// confState are raft's members as of a snapshot, by raft's ids (node id + 1).
+// confState are raft's members as of a snapshot, by raft's ids (ids.go).
 type confState struct {
 	Voters         []uint64 `json:"voters"`
 	VotersOutgoing []uint64 `json:"votersOutgoing,omitempty"`
@@ -77,6 +81,24 @@ func (c confState) raft() *raftpb.ConfState {
 	}
 }
 
+func (r *raftState) member() uint64 {
+	if r.Member == 0 {
+		return founderID(kafka.NodeID(r.NodeID))
+	}
+	return r.Member
+}
+
+// vote is the member that was voted for in this term, 0 for none.
+func (s *state) vote() uint64 {
+	switch {
+	case s.VotedID < 0:
+		return 0
+	case nodeID(s.Raft.Vote) != kafka.NodeID(s.VotedID): // of an earlier version
+		return founderID(kafka.NodeID(s.VotedID))
+	}
+	return s.Raft.Vote
+}
+
 // parseState reads quorum-state. It refuses what would make raft panic or trust a foreign file.
 func parseState(b []byte) (state, error) {
 	var s state
@@ -92,6 +114,8 @@ func parseState(b []byte) (state, error) {
 		return s, fmt.Errorf("data_version %d, only 1 is known", s.DataVersion)
 	case s.LeaderEpoch < 0 || s.VotedID < -1:
 		return s, fmt.Errorf("leaderEpoch %d, votedId %d", s.LeaderEpoch, s.VotedID)
+	case s.Raft.Member != 0 && nodeID(s.Raft.Member) != kafka.NodeID(s.Raft.NodeID):
+		return s, fmt.Errorf("member %d is not of node %d", s.Raft.Member, s.Raft.NodeID)
 	case len(p.Conf.Voters) == 0 && (!s.Raft.Joined || p.Index > 0):
 		return s, errors.New("no voters")
 	case p.Offset < 0 || p.Epoch < 0 || p.Epoch > s.LeaderEpoch || (p.Index == 0) != (p.Offset == 0):

@@ -79,11 +79,8 @@ func (q *Quorum) LastHeard(id kafka.NodeID) time.Time {
 	return q.heard.at[id]
 }
 
-// hear notes that a member spoke. Who is none is not noted, so that there are no more entries than members ever were.
+// hear notes that a member spoke.
 func (l *loop) hear(id kafka.NodeID) {
-	if !isMember(l.conf, id) && id != l.leader {
-		return
-	}
 	l.q.heard.mu.Lock()
 	defer l.q.heard.mu.Unlock()
 	l.q.heard.at[id] = time.Now()

@@ -92,11 +92,14 @@ func openStorage(cfg *Config) (*storage, *metadata.Image, error) {
 func newState(cfg *Config) state {
 	voters := make([]uint64, len(cfg.Voters))
 	for i, id := range cfg.Voters {
-		voters[i] = raftID(id)
+		voters[i] = founderID(id)
 	}
 	st := state{LeaderID: -1, VotedID: -1, DataVersion: 1}
 	st.Raft.ClusterID, st.Raft.NodeID, st.Raft.Joined = cfg.ClusterID, int32(cfg.NodeID), cfg.Joined
 	st.Raft.Snapshot.Conf.Voters = voters
+	if cfg.Joined {
+		st.Raft.Member = joinerID(cfg.NodeID, cfg.Directory)
+	}
 	return st
 }
 
@@ -191,7 +194,7 @@ func (s *storage) endAt(index uint64) kafka.Offset {
 
 // InitialState implements raft.Storage.
 func (s *storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
-	term, vote := uint64(s.state.LeaderEpoch), raftID(kafka.NodeID(s.state.VotedID))
+	term, vote := uint64(s.state.LeaderEpoch), s.state.vote()
 	commit := max(s.state.Raft.Commit, s.state.Raft.Snapshot.Index)
 	return &raftpb.HardState{Term: &term, Vote: &vote, Commit: &commit}, s.state.Raft.Snapshot.Conf.raft(), nil
 }
@@ -395,6 +398,7 @@ func (s *storage) commitsConf(commit uint64) bool { return len(s.confs) > 0 && s
 func (s *storage) saveHardState(hs *raftpb.HardState, leader kafka.NodeID) error {
 	s.state.LeaderID = int32(leader)
 	s.state.LeaderEpoch, s.state.VotedID = int32(hs.GetTerm()), int32(nodeID(hs.GetVote()))
+	s.state.Raft.Vote = hs.GetVote()
 	return s.saveCommit(hs.GetCommit())
 }
 

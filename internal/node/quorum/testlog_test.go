@@ -27,11 +27,15 @@ func eachLog(t *testing.T, test func(*testing.T, logOpener)) {
 }
 
 func openCommitLog(fsys vfs.FS, dir string) (Log, error) {
+	return openSegments(fsys, dir, 4000) // small, so that snapshots let segments go
+}
+
+func openSegments(fsys vfs.FS, dir string, segmentBytes int64) (Log, error) {
 	if err := makeDurableDir(fsys, filepath.Dir(dir)); err != nil {
 		return nil, err
 	}
 	config := commitlog.DefaultConfig()
-	config.SegmentBytes = 4000 // so that snapshots let segments go
+	config.SegmentBytes = segmentBytes
 	l, err := commitlog.Open(commitlog.OpenOptions{
 		FS: fsys, Dir: dir, Partition: kafka.TopicPartition{Topic: kafka.MetadataTopic}, Config: config, Now: time.Now(),
 		Rand: rand.New(rand.NewPCG(1, 1)), Log: slog.New(slog.DiscardHandler), TopicID: kafka.TopicID{15: 1},
