@@ -42,8 +42,9 @@ type Config struct {
 
 // Cluster is what was started.
 type Cluster struct {
-	Nodes  [Size]*Node
-	Folder string
+	Product Product
+	Nodes   [Size]*Node
+	Folder  string
 	// Network is nil where the nodes share the loopback.
 	Network *netns.Network
 	// Disks are nil where the nodes keep their data in plain folders.
@@ -54,7 +55,7 @@ type Cluster struct {
 
 // New prepares the folders, networks and disks of the nodes. The caller must Close it, even after an error.
 func New(cfg Config) (*Cluster, error) {
-	c := &Cluster{Folder: cfg.Folder}
+	c := &Cluster{Product: cfg.Product, Folder: cfg.Folder}
 	if cfg.Isolated {
 		var err error
 		if c.Network, err = netns.New(Size); err != nil {

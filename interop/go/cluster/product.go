@@ -13,7 +13,9 @@ import (
 
 // Product is a system whose nodes can make a cluster.
 type Product struct {
-	Name    string
+	Name string
+	// MayHang: nodes that are told to stop together may not end, as they look for a controller.
+	MayHang bool
 	prepare func(*Cluster, *Node, []string) error // writes the config into the node's home, formats its data
 	command func(*Node) *exec.Cmd
 }
@@ -80,7 +82,8 @@ func Kafka(java, classPath string) Product {
 		return exec.Command(java, append(args, more...)...)
 	}
 	return Product{
-		Name: "kafka",
+		Name:    "kafka",
+		MayHang: true,
 		prepare: func(c *Cluster, n *Node, settings []string) error {
 			if classPath == "" {
 				return errors.New("Apache Kafka needs a class path: -class-path \"$(interop/jars.sh)\"")
