@@ -68,15 +68,19 @@ type script struct {
 
 func newScript() *script {
 	return &script{
-		c: New(Config{
-			DefaultPartitions:        func(*metadata.Image) int32 { return 2 },
-			DefaultReplicationFactor: func(*metadata.Image) int16 { return 1 },
-			Rules:                    testRules{},
-			Features:                 map[string]int16{"group.version": 1, "metadata.version": 30},
-		}),
+		c:   testController(map[string]int16{"group.version": 1, "metadata.version": 30}),
 		img: metadata.New("c1"),
 		rnd: rand.New(rand.NewPCG(1, 2)),
 	}
+}
+
+func testController(features map[string]int16) *Controller {
+	return New(Config{
+		DefaultPartitions:        func(*metadata.Image) int32 { return 2 },
+		DefaultReplicationFactor: func(*metadata.Image) int16 { return 1 },
+		Rules:                    testRules{},
+		Features:                 features,
+	})
 }
 
 // testRules know four topic keys, one group key and two broker keys.
@@ -132,11 +136,13 @@ func (testRules) Effective(_ *metadata.Image, overrides map[string]string) []kms
 }
 
 func (testRules) MinISR(img *metadata.Image, topic string) int {
-	n, err := strconv.Atoi(img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})["min.insync.replicas"])
-	if err != nil {
-		return 1
+	for _, of := range []metadata.ConfigResource{{Type: metadata.TopicConfig, Name: topic}, {Type: metadata.BrokerConfig}} {
+		if text, ok := img.Config(of)[minISRKey]; ok {
+			n, _ := strconv.Atoi(text)
+			return n
+		}
 	}
-	return n
+	return 1
 }
 
 func (testRules) Unclean(img *metadata.Image, topic string) bool {

@@ -92,6 +92,9 @@ func (s *script) request(t *testing.T, lines []string) any {
 		req.BrokerID, req.BrokerEpoch = int32(first.number("id", 0)), s.epoch(first)
 		return req
 	case "bootstrap":
+		if first.has("eligible") {
+			s.c = testController(map[string]int16{"metadata.version": 30, eligibleReplicas: 1})
+		}
 		return Bootstrap{}
 	case "adopt":
 		return AdoptTopic{
