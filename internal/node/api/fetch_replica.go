@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -107,7 +108,7 @@ func (f *replicaFetch) look() (enough bool, err error) {
 		}
 		if news {
 			f.results = append(f.results, r)
-			enough = enough || r.code != 0 || r.diverging != nil
+			enough = enough || r.code != 0 || r.diverging != nil || s.keen && r.highWatermark > p.hw
 		}
 	}
 	clear(s.due[len(kept):])
@@ -135,14 +136,15 @@ func (f *replicaFetch) read(now time.Time, p *replicaPartition, left int, first 
 		LogStart: p.logStart, MaxBytes: min(p.want.maxBytes, left), MinOne: first,
 	})
 	r.part, r.plan, r.diverging = p.part, got.Plan, got.Diverging
-	if err == nil || got.HighWatermark > 0 || got.Start > 0 { // with some errors it is told where the log is
+	if err == nil {
 		r.highWatermark, r.lso, r.logStart = int64(got.HighWatermark), int64(got.LSO), int64(got.Start)
+		return r
 	}
-	if err != nil {
-		r.highWatermark = -1
-		f.fail(&r, err)
-		p.leave() // it may have ended: the next look finds what is there then
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		r.logStart = int64(got.Start) // so that the follower knows where to begin, without asking
 	}
+	f.fail(&r, err)
+	p.leave() // it may have ended: the next look finds what is there then
 	return r
 }
 
