@@ -16,7 +16,8 @@ const (
 	endpointControllers = 2
 )
 
-// describeCluster answers DescribeCluster (60): the nodes as clients reach them by the listener they asked on.
+// describeCluster answers DescribeCluster (60): the nodes as clients reach them by the listener they asked on; one that has no
+// such listener is not there for them.
 func (s *Server) describeCluster(_ context.Context, c *Call, req *kmsg.DescribeClusterRequest) Response {
 	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
 	resp.ClusterAuthorizedOperations = unknownOperations
@@ -34,7 +35,7 @@ func (s *Server) describeCluster(_ context.Context, c *Call, req *kmsg.DescribeC
 	resp.ClusterID = img.ClusterID()
 	resp.ControllerID = int32(img.ControllerID())
 	for _, n := range img.Nodes() {
-		if n.Fenced && !req.IncludeFencedBrokers {
+		if _, reached := listenerOf(n, c.Client.Listener); !reached || n.Fenced && !req.IncludeFencedBrokers {
 			continue
 		}
 		b := kmsg.NewDescribeClusterResponseBroker()

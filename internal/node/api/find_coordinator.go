@@ -43,6 +43,9 @@ func (s *Server) coordinatorOf(ctx context.Context, c *Call, kind int8, key stri
 		return out
 	}
 	n, ok := s.Metadata.Image().Node(node)
+	if ok {
+		_, ok = listenerOf(n, c.Client.Listener)
+	}
 	if !ok || n.Fenced {
 		out.ErrorCode, out.ErrorMessage = failure(kerr.CoordinatorNotAvailable, kerr.CoordinatorNotAvailable.Description)
 		return out

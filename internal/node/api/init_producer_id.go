@@ -47,30 +47,73 @@ func (s *Server) newProducerID(ctx context.Context, init *kmsg.InitProducerIDReq
 type producerIDs struct {
 	mu          sync.Mutex
 	first, left int64
+	asking      *blockRequest // nil while nobody asks
+}
+
+// blockRequest is a request for a block: all who come while it is under way share what becomes of it, so that they do not
+// wait one after the other where no controller answers.
+type blockRequest struct {
+	done chan struct{}
+	err  error // set before done is closed
 }
 
 func (p *producerIDs) next(ctx context.Context, c Controller, req *kmsg.AllocateProducerIDsRequest) (kafka.ProducerID, error) {
+	for {
+		p.mu.Lock()
+		if p.left > 0 {
+			id := p.first
+			p.first++
+			p.left--
+			p.mu.Unlock()
+			return kafka.ProducerID(id), nil
+		}
+		ask, mine := p.asking, false
+		if ask == nil {
+			ask, mine = &blockRequest{done: make(chan struct{})}, true
+			p.asking = ask
+		}
+		p.mu.Unlock()
+		if mine {
+			p.fill(ctx, c, req, ask)
+		}
+		select {
+		case <-ask.done:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		if ask.err != nil {
+			return 0, ask.err
+		}
+	}
+}
+
+// fill gets a block. Whatever hinders it, a producer is told to come back, as Apache Kafka does it.
+func (p *producerIDs) fill(ctx context.Context, c Controller, req *kmsg.AllocateProducerIDsRequest, ask *blockRequest) {
+	first, count, err := allocate(ctx, c, req)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.left == 0 {
-		reply, err := c.Submit(ctx, req)
-		if err != nil {
-			return 0, fmt.Errorf("allocate producer ids: %w", err)
-		}
-		block, ok := reply.(*kmsg.AllocateProducerIDsResponse)
-		if !ok {
-			return 0, fmt.Errorf("controller answered %T to a request for producer ids", reply)
-		}
-		if err := kerr.ErrorForCode(block.ErrorCode); err != nil {
-			return 0, fmt.Errorf("allocate producer ids: %w", err)
-		}
-		if block.ProducerIDLen <= 0 {
-			return 0, fmt.Errorf("controller allocated %d producer ids", block.ProducerIDLen)
-		}
-		p.first, p.left = block.ProducerIDStart, int64(block.ProducerIDLen)
+	if err != nil {
+		ask.err = fmt.Errorf("allocate producer ids: %w: %v", kerr.CoordinatorLoadInProgress, err)
+	} else {
+		p.first, p.left = first, count
 	}
-	id := p.first
-	p.first++
-	p.left--
-	return kafka.ProducerID(id), nil
+	p.asking = nil
+	close(ask.done)
+}
+
+func allocate(ctx context.Context, c Controller, req *kmsg.AllocateProducerIDsRequest) (first, count int64, err error) {
+	reply, err := c.Submit(ctx, req)
+	if err != nil {
+		return 0, 0, err
+	}
+	block, ok := reply.(*kmsg.AllocateProducerIDsResponse)
+	switch {
+	case !ok:
+		return 0, 0, fmt.Errorf("the controller answered %T", reply)
+	case block.ErrorCode != 0:
+		return 0, 0, kerr.ErrorForCode(block.ErrorCode)
+	case block.ProducerIDLen <= 0:
+		return 0, 0, fmt.Errorf("the controller allocated %d of them", block.ProducerIDLen)
+	}
+	return block.ProducerIDStart, int64(block.ProducerIDLen), nil
 }

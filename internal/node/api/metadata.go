@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -90,8 +91,12 @@ func (s *Server) autoCreate(ctx context.Context, req *kmsg.MetadataRequest) map[
 	}
 	failed := s.AutoCreate(ctx, missing)
 	for name, err := range failed {
-		if errors.Is(err, kerr.TopicAlreadyExists) {
+		switch {
+		case errors.Is(err, kerr.TopicAlreadyExists):
 			delete(failed, name) // somebody else was quicker
+		case errors.Is(err, kerr.NotController), errors.Is(err, context.DeadlineExceeded):
+			// No controller answered, of which clients know nothing here; this code makes them ask again.
+			failed[name] = fmt.Errorf("%w: %v", kerr.LeaderNotAvailable, err)
 		}
 	}
 	return failed
