@@ -308,6 +308,14 @@ var shapes = map[int16]requestShape{
 			}},
 		}},
 	}},
+	55: {flexible: 0, fields: []field{ // DescribeQuorum
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: structsField, size: 16, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+			}},
+		}},
+	}},
 	56: {flexible: 0, fields: []field{ // AlterPartition
 		{kind: fixedField, size: 4, last: never},
 		{kind: fixedField, size: 8, last: never},

@@ -39,6 +39,7 @@ func on[R kmsg.Request](f func(ctx context.Context, c *Call, req R) Response) Ha
 func (s *Server) table() []Entry {
 	t := s.dataTable()
 	t = append(t, s.adminTable()...)
+	t = append(t, s.quorumTable()...)
 	return append(t, s.groupTable()...)
 }
 
