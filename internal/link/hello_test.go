@@ -201,4 +201,20 @@ func TestProbesEndWithTheirContextAndWithThePool(t *testing.T) {
 		}
 		o.fall()
 	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o := listen(w) // and accepts nobody
+		told := make(chan error)
+		go func() {
+			_, err := w.pool.Hello(t.Context(), address)
+			told <- err
+		}()
+		synctest.Wait()
+		since := time.Now()
+		w.pool.Close()
+		if err := <-told; !errors.Is(err, ErrClosed) || !time.Now().Equal(since) {
+			t.Errorf("%v after %v", err, time.Since(since))
+		}
+		o.fall()
+	})
 }

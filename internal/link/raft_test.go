@@ -104,10 +104,13 @@ func TestRaftNeverBlocks(t *testing.T) {
 				w.pool.Raft(far, [][]byte{large})
 			}
 		}
+		for range queuedMessages {
+			w.pool.Raft(far, [][]byte{small[:1]})
+		}
 		out := &w.pool.mu.nodes[far].outbox
 		out.mu.Lock()
 		if len(out.mu.messages) > queuedMessages || out.mu.bytes > queuedBytes || out.mu.large > queuedLarge {
-			t.Errorf("%d messages of %d bytes wait", len(out.mu.messages), out.mu.bytes)
+			t.Errorf("%d messages of %d bytes wait, and %d large ones", len(out.mu.messages), out.mu.bytes, out.mu.large)
 		}
 		out.mu.Unlock()
 		if !time.Now().Equal(since) {
@@ -119,6 +122,30 @@ func TestRaftNeverBlocks(t *testing.T) {
 			t.Errorf("%d breaks, %d times unreachable", w.breaks(), w.unreached())
 		}
 		close(stuck)
+		w.pool.Close()
+		o.fall()
+	})
+}
+
+func TestWhatIsDroppedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o := listen(w)
+		in := &inbox{t: t}
+		stuck := make(chan struct{})
+		o.take = func(r received) {
+			<-stuck
+			in.take(r)
+		}
+		o.start()
+		for n := range 3 * queuedMessages {
+			w.pool.Raft(far, [][]byte{numbered(n, 10000)})
+		}
+		close(stuck)
+		synctest.Wait()
+		if n := len(in.messages); n == 0 || n == 3*queuedMessages || w.breaks() != 0 || w.unreached() == 0 {
+			t.Errorf("%d messages came, %d breaks, %d times unreachable", n, w.breaks(), w.unreached())
+		}
 		w.pool.Close()
 		o.fall()
 	})

@@ -114,6 +114,45 @@ func TestRequestsThatMayHaveTakenEffectSaySo(t *testing.T) {
 	})
 }
 
+// What was not sent when a connection broke is sent on the next one.
+func TestRequestsThatWereNotSentAreSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o := listen(w)
+		stuck := make(chan struct{})
+		o.take = func(r received) { <-stuck }
+		o.start()
+		var mu sync.Mutex
+		answered, maybe := 0, 0
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				_, err := w.ask(t.Context(), strings.Repeat("x", 2*chunk))
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					answered++
+				case errors.Is(err, ErrMaybe):
+					maybe++
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(2 * shortLife)
+		o.takes(echo)
+		o.cut()
+		close(stuck)
+		wg.Wait()
+		if maybe != 2 || answered != 18 { // one was read, and one was being sent
+			t.Errorf("%d answered, %d may have taken effect", answered, maybe)
+		}
+		w.pool.Close()
+		o.fall()
+	})
+}
+
 func TestACallerMayLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -139,6 +178,42 @@ func TestACallerMayLeave(t *testing.T) {
 			if got, err := w.ask(t.Context(), "quick"); got != "quick" {
 				t.Fatalf("%q, %v", got, err)
 			}
+		}
+		w.pool.Close()
+		o.fall()
+	})
+}
+
+// Callers that leave before their request is written give their places back.
+func TestCallersMayLeaveAConnectionThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o := listen(w)
+		stuck := make(chan struct{})
+		o.take = func(r received) {
+			<-stuck
+			echo(r)
+		}
+		o.start()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 3 * inFlight {
+			wg.Go(func() {
+				if _, err := w.ask(ctx, strings.Repeat("x", 2*chunk)); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("answered %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		close(stuck)
+		for range inFlight {
+			if got, err := w.ask(t.Context(), "x"); got != "x" || w.breaks() != 0 {
+				t.Fatalf("%q, %v, %d breaks", got, err, w.breaks())
+			}
+		}
+		if n := len(w.pool.mu.nodes[far].mu.requests.stream.slots); n != 0 {
+			t.Errorf("%d places are taken by callers that have gone", n)
 		}
 		w.pool.Close()
 		o.fall()
@@ -261,6 +336,69 @@ func TestASlowAnswerIsNoSilence(t *testing.T) {
 	})
 }
 
+// A request that hardly waits may be behind one that waits long.
+func TestAnswersThatWaitForOthersAreNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o := listen(w)
+		queue := make(chan received, 3)
+		o.take = func(r received) { queue <- r }
+		o.wg.Go(func() {
+			for r := range queue {
+				if strings.Contains(string(r.body), "slow") {
+					time.Sleep(40 * time.Second)
+				} else {
+					time.Sleep(3 * time.Second)
+				}
+				echo(r)
+			}
+		})
+		o.start()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if got, err := w.ask(t.Context(), "slow"); got != "slow" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := w.ask(ctx, "quick"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("answered %v", err)
+		}
+		wg.Wait()
+		if got, err := w.ask(t.Context(), "last"); got != "last" || w.breaks() != 0 {
+			t.Errorf("%q, %v, %d breaks", got, err, w.breaks())
+		}
+		w.pool.Close()
+		close(queue)
+		o.fall()
+	})
+}
+
+// Where one connection finds that the node is silent, the others need not find out.
+func TestSilenceIsThatOfTheWholeNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o := listen(w)
+		o.start()
+		w.pool.Raft(far, [][]byte{[]byte("beat")})
+		told := make(chan error)
+		go func() {
+			_, err := w.ask(t.Context(), "x") // may take a minute
+			told <- err
+		}()
+		synctest.Wait()
+		o.greets(nil)
+		since := time.Now()
+		if err := <-told; !errors.Is(err, ErrMaybe) || time.Since(since) > quietTime+graceTime+3*watchTime {
+			t.Errorf("%v after %v", err, time.Since(since))
+		}
+		w.pool.Close()
+		o.fall()
+	})
+}
+
 func TestSizesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(c *Config) { c.MaxFrame = 1 << 20 })
@@ -278,8 +416,9 @@ func TestSizesAreBounded(t *testing.T) {
 			o.takes(func(r received) {
 				_, _ = r.conn.Write(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, size), uint32(r.correlation)))
 			})
-			if _, err := w.ask(t.Context(), "x"); !errors.Is(err, ErrMaybe) {
-				t.Errorf("an answer of %d bytes: %v", size, err)
+			since := time.Now()
+			if _, err := w.ask(t.Context(), "x"); !errors.Is(err, ErrMaybe) || !time.Now().Equal(since) {
+				t.Errorf("an answer of %d bytes: %v after %v", size, err, time.Since(since))
 			}
 			time.Sleep(2 * mostPause)
 		}

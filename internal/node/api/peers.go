@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -33,8 +32,6 @@ const (
 	longestSubmit = time.Minute
 	largestSubmit = 8 << 20  // as transport's MaxControlFrame
 	submitsMemory = 64 << 20 // of all that are under way, decoded
-	submitGrowth  = 16       // by how much an honest one grows when it is decoded
-	submitSpare   = 64 << 10
 )
 
 const longestJoin = time.Minute
@@ -142,7 +139,7 @@ func (s *Server) beginSubmit(ctx context.Context, c *Call) transport.Pending {
 	if err != nil {
 		return settled{refusedSubmit(kerr.InvalidRequest, err.Error())}
 	}
-	if s.submits.Add(weight) > submitsMemory {
+	if held := s.submits.Add(weight); held > submitsMemory && held > weight { // one alone may, as large as it is
 		s.submits.Add(-weight)
 		return settled{refusedSubmit(kerr.ThrottlingQuotaExceeded, "too many forwarded requests wait for the controller")}
 	}
@@ -200,9 +197,6 @@ func weighForwarded(req *peer.SubmitRequest) (int64, error) {
 		return 0, fmt.Errorf("forwarded request of %d bytes, more than %d", size, largestSubmit)
 	}
 	weight, err := shape.weigh(req.Version, req.Body)
-	if err == nil && weight > size*submitGrowth+submitSpare {
-		err = errors.New("forwarded request grows out of proportion")
-	}
 	return size + weight, err
 }
 

@@ -236,8 +236,7 @@ func TestForwardedRequestsAreJudgedFirst(t *testing.T) {
 		pool := p.pool("C")
 		topics := kmsg.NewPtrCreateTopicsRequest()
 		topics.Version = 7
-		bomb := kbin.AppendUvarint(nil, 1<<20+1) // topics, a byte each
-		bomb = append(bomb, make([]byte, 1<<20)...)
+		bomb := append(kbin.AppendUvarint(nil, 1<<20), make([]byte, 1<<20)...) // more topics than can be in it
 		for name, try := range map[string]struct {
 			req  peer.SubmitRequest
 			want *kerr.Error
@@ -271,13 +270,13 @@ func TestForwardedRequestsAreJudgedFirst(t *testing.T) {
 func TestNodesThatDoNotIntroduceThemselvesAreHungUpOn(t *testing.T) {
 	hello := &peer.HelloRequest{ClusterID: "C", NodeID: 1}
 	for name, try := range map[string][]kmsg.Request{
-		"raft first":            {&peer.RaftRequest{From: 1}},
+		"raft first":            {&peer.RaftRequest{From: 1, Messages: [][]byte{{1}}}},
 		"submit first":          {heartbeat(1)},
 		"join first":            {&peer.JoinRequest{}},
 		"after a refusal":       {&peer.HelloRequest{ClusterID: "D"}, &peer.JoinRequest{}},
 		"of no common version":  {&peer.HelloRequest{ClusterID: "C", Oldest: peer.MaxVersion + 1, Newest: peer.MaxVersion + 2}, heartbeat(1)},
 		"welcome, then refused": {hello, &peer.HelloRequest{ClusterID: "D"}, heartbeat(1)},
-		"raft of another":       {hello, &peer.RaftRequest{From: 3}},
+		"raft of another":       {hello, &peer.RaftRequest{From: 3, Messages: [][]byte{{1}}}},
 		"a key beyond":          {hello, &keyed{key: peer.KeyJoin + 1}},
 		"a version beyond":      {hello, &keyed{key: peer.KeyJoin, version: peer.MaxVersion + 1}},
 	} {
