@@ -24,6 +24,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,6 +48,14 @@ type Config struct {
 	// "127.0.0.1:9092" by default.
 	InProcess bool
 
+	// Network is what an InProcess node is reached by; nil gives it one of its own. Nodes of one cluster share a network, each
+	// with a Listen of its own.
+	Network *Network
+
+	// Join are addresses of nodes whose cluster this one joins; nil begins a cluster. It counts where there is no data yet, and
+	// helps to find the others where there is. Every node needs another node.id in Properties.
+	Join []string
+
 	// Topics are made before Start returns where they do not exist: name to number of partitions. Configs of topics can be
 	// set by any Kafka admin client.
 	Topics map[string]int32
@@ -58,6 +67,18 @@ type Config struct {
 
 	// Logger gets what the node has to say; nil drops it.
 	Logger *slog.Logger
+}
+
+// Network is a network in memory: nodes that are InProcess listen on it, and their clients dial through it.
+type Network struct{ net *memnet.Network }
+
+// NewNetwork makes a network that nobody listens on.
+func NewNetwork() *Network { return &Network{memnet.New()} }
+
+// Dial connects to whatever listens at an address, and has the shape that Go clients take for a dialer (kgo.Dialer). Unlike
+// Node.Dial it reaches all nodes of the network.
+func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return n.net.Dial(ctx, network, address)
 }
 
 // Node is a running node. Its methods may be called by several goroutines.
@@ -119,12 +140,15 @@ func (c Config) static() (conf.Static, error) {
 		"headrace.admin.listener":          "", // a program has its own ways to look inside
 	}
 	maps.Copy(keys, c.Properties)
-	for key, field := range map[string]string{"listeners": "Listen", "log.dirs": "Dir", "log.dir": "Dir"} {
+	for key, field := range map[string]string{"listeners": "Listen", "log.dirs": "Dir", "log.dir": "Dir", "controller.quorum.bootstrap.servers": "Join"} {
 		if _, given := c.Properties[key]; given {
 			return conf.Static{}, fmt.Errorf("%s is none of Properties: the field %s tells it", key, field)
 		}
 	}
 	keys["listeners"], keys["log.dirs"] = "PLAINTEXT://"+listen, dir
+	if len(c.Join) > 0 {
+		keys["controller.quorum.bootstrap.servers"] = strings.Join(c.Join, ",")
+	}
 	return conf.NewStatic(keys)
 }
 
@@ -138,7 +162,10 @@ func (c Config) env() (app.Env, func(ctx context.Context, network, address strin
 		return env, new(net.Dialer).DialContext
 	}
 	network := memnet.New()
-	env.Listen = network.Listen
+	if c.Network != nil {
+		network = c.Network.net
+	}
+	env.Listen, env.Dial = network.Listen, network.Dial
 	env.FileLimit = func() int { return 0 } // its connections are no files
 	env.Network = nil                       // and its addresses are not the machine's
 	return env, network.Dial

@@ -224,3 +224,44 @@ func BenchmarkStart(b *testing.B) {
 		}
 	}
 }
+
+// Three nodes in one process, on a network in memory, are a cluster like any other.
+func TestNodesInAProgramFormACluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := headrace.NewNetwork()
+		var nodes []*headrace.Node
+		for i := range 3 {
+			c := headrace.Config{
+				InProcess: true, Network: network, Listen: fmt.Sprintf("127.0.0.1:%d", 9092+i),
+				Properties: map[string]string{"node.id": fmt.Sprint(i + 1)},
+			}
+			if i > 0 {
+				c.Join = nodes[0].Addresses()
+			}
+			nodes = append(nodes, start(t, c))
+		}
+		last := nodes[2]
+		admin := kadm.NewClient(clientOn(t, network, last))
+		if _, err := admin.CreateTopic(t.Context(), 1, 3, nil, "replicated"); err != nil {
+			t.Fatal(err)
+		}
+		r := &kgo.Record{Topic: "replicated", Value: []byte("x")}
+		if err := clientOn(t, network, last).ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		meta, err := admin.Metadata(t.Context(), "replicated")
+		if err != nil || len(meta.Brokers) != 3 || len(meta.Topics["replicated"].Partitions[0].ISR) != 3 {
+			t.Errorf("%+v, %v", meta, err)
+		}
+	})
+}
+
+func clientOn(t *testing.T, network *headrace.Network, n *headrace.Node) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(n.Addresses()...), kgo.Dialer(network.Dial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
