@@ -25,7 +25,8 @@ type commands struct {
 // New makes the command group.
 func New(at *target.Target, env term.Env) *cobra.Command {
 	c := &commands{at, env}
-	cmd := term.Group("cluster", "Describe a cluster, list its nodes, tell whether it is well", c.describe(), c.nodes(), c.health())
+	cmd := term.Group("cluster", "Describe a cluster, tell whether it is well, add and take away nodes, even what they hold",
+		c.describe(), c.nodes(), c.health(), c.quorum(), c.addVoter(), c.removeVoter(), c.decommission(), c.rebalance())
 	at.Flags(cmd)
 	return cmd
 }

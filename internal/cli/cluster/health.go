@@ -20,8 +20,9 @@ import (
 
 // finding is one thing that is wrong with a cluster, and what to do.
 type finding struct {
-	Problem string `json:"problem"`
-	Advice  string `json:"advice"`
+	Problem    string   `json:"problem"`
+	Advice     string   `json:"advice"`
+	Partitions []string `json:"partitions,omitempty"` // all that it is about
 }
 
 // errUnwell ends a command that has told what is wrong.
@@ -30,8 +31,8 @@ var errUnwell = errors.New("the cluster is not well")
 func (c *commands) health() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "health", Short: "Tell whether a cluster is well; the exit code says so too",
-		Long: "Asks every node, and looks for partitions without a leader or with replicas that are behind, for log directories that have failed and for\n" +
-			"disks that are nearly full. Exit codes: 0 well, 1 not well, 3 no node answers.",
+		Long: "Asks every node, and looks for partitions without a leader or with replicas that are behind, for voters on the metadata that are behind,\n" +
+			"for log directories that have failed and for disks that are nearly full. JSON and YAML name every partition. Exit codes: 0 well, 1 not well, 3 no node answers.",
 	}
 	return c.ask(cmd, func(ctx context.Context, client *kgo.Client, form term.Form) error {
 		findings, err := examine(ctx, client)
@@ -69,13 +70,15 @@ func examine(ctx context.Context, client *kgo.Client) ([]finding, error) {
 	findings := []finding{}
 	for _, b := range v.meta.Brokers {
 		if err := greet(ctx, client, b.NodeID); err != nil {
-			findings = append(findings, finding{fmt.Sprintf("node %d at %s:%d does not answer: %s", b.NodeID, b.Host, b.Port, target.Reason(err)),
-				"start it, or set its advertised.listeners to an address that works from here"})
+			findings = append(findings, found("start it, or set its advertised.listeners to an address that works from here",
+				"node %d at %s:%d does not answer: %s", b.NodeID, b.Host, b.Port, target.Reason(err)))
 		}
 	}
 	if !slices.ContainsFunc(v.meta.Brokers, func(b kadm.BrokerDetail) bool { return b.NodeID == v.meta.Controller }) {
-		findings = append(findings, finding{"the cluster has no controller: topics and configs cannot change", "see the logs of the nodes that hold the metadata log, and start those that are down"})
+		findings = append(findings, found("see the logs of the nodes that hold the metadata log, and start those that are down",
+			"the cluster has no controller: topics and configs cannot change"))
 	}
+	findings = append(findings, votersAmiss(ctx, client)...)
 	minimum, err := minInSync(ctx, client, v.meta.Topics)
 	if err != nil {
 		return nil, err
@@ -84,16 +87,35 @@ func examine(ctx context.Context, client *kgo.Client) ([]finding, error) {
 	for _, d := range v.dirs {
 		switch {
 		case d.Error != "":
-			findings = append(findings, finding{fmt.Sprintf("log directory %s of node %d has failed: %s", d.Path, d.Node, d.Error), "see the node's log, mend the disk, and start the node again"})
+			findings = append(findings, found("see the node's log, mend the disk, and start the node again",
+				"log directory %s of node %d has failed: %s", d.Path, d.Node, d.Error))
 		case d.Volume > 0 && float64(d.Free) < fullBelow*float64(d.Volume):
-			findings = append(findings, finding{fmt.Sprintf("the disk of %s of node %d is nearly full: %s of %s are free", d.Path, d.Node, term.Bytes(d.Free), term.Bytes(d.Volume)),
-				"make room: lower retention.ms or retention.bytes of large topics (headrace topic list --sizes), or add space"})
+			findings = append(findings, found("make room: lower retention.ms or retention.bytes of large topics (headrace topic list --sizes), or add space",
+				"the disk of %s of node %d is nearly full: %s of %s are free", d.Path, d.Node, term.Bytes(d.Free), term.Bytes(d.Volume)))
 		}
 	}
 	if v.dirsErr != nil && ctx.Err() == nil && len(findings) == 0 {
-		findings = append(findings, finding{"log directories could not be asked for: " + term.OneLine(target.Explain(v.dirsErr, "")), "see the logs of the nodes"})
+		findings = append(findings, found("see the logs of the nodes", "log directories could not be asked for: %s", term.OneLine(target.Explain(v.dirsErr, ""))))
 	}
 	return findings, nil
+}
+
+func found(advice, problem string, args ...any) finding {
+	return finding{Problem: fmt.Sprintf(problem, args...), Advice: advice}
+}
+
+// votersAmiss looks for voters on the metadata that do not keep up. A cluster that does not tell of them is not unwell for that.
+func votersAmiss(ctx context.Context, client *kgo.Client) []finding {
+	q, err := describeQuorum(ctx, client)
+	if err != nil {
+		return nil
+	}
+	var findings []finding
+	for _, id := range q.behind() {
+		findings = append(findings, found("start it; one that is lost for good is taken out with headrace cluster decommission",
+			"node %d, a voter on the metadata, is behind", id))
+	}
+	return findings
 }
 
 // greet asks one node for a sign of life.
@@ -124,32 +146,60 @@ func minInSync(ctx context.Context, client *kgo.Client, topics kadm.TopicDetails
 	return minimum, nil
 }
 
-// partitionsAmiss looks for partitions that cannot be written or are short of copies: one finding a kind, with the first few names.
+// partitionsAmiss looks for partitions that cannot be written or are short of copies: one finding a kind, with the first few
+// names and the nodes that they miss.
 func partitionsAmiss(topics kadm.TopicDetails, minimum map[string]int) []finding {
-	var leaderless, blocked, behind []string
+	var leaderless, blocked, behind shortage
 	for _, t := range topics.Sorted() {
 		for _, p := range t.Partitions.Sorted() {
-			name := fmt.Sprintf("%s:%d", p.Topic, p.Partition)
 			switch {
 			case p.Leader < 0:
-				leaderless = append(leaderless, name)
+				leaderless.add(p)
 			case len(p.ISR) < minimum[p.Topic]:
-				blocked = append(blocked, name)
+				blocked.add(p)
 			case len(p.ISR) < len(p.Replicas):
-				behind = append(behind, name)
+				behind.add(p)
 			}
 		}
 	}
 	var findings []finding
-	add := func(names []string, what, advice string) {
-		if len(names) > 0 {
-			findings = append(findings, finding{fmt.Sprintf("%d %s %s: %s", len(names), term.Plural(len(names), "partition"), what, few(names)), advice})
+	add := func(of shortage, what, advice string) {
+		if n := len(of.names); n > 0 {
+			f := found(advice, "%d %s %s: %s%s", n, term.Plural(n, "partition"), what, few(of.names), of.where())
+			f.Partitions = of.names
+			findings = append(findings, f)
 		}
 	}
 	add(leaderless, "without a leader, neither written nor read", "start the nodes that hold them (headrace topic describe TOPIC names the replicas)")
 	add(blocked, "with fewer replicas in sync than min.insync.replicas, refused to producers with acks=all", "start the nodes that hold the missing replicas, or lower min.insync.replicas of the topic to what it has")
 	add(behind, "with replicas that are behind", "start the nodes that hold them, or wait until they have caught up")
 	return findings
+}
+
+// shortage is partitions that are short of replicas, and the nodes whose replicas are not in sync.
+type shortage struct {
+	names []string
+	nodes []int32
+}
+
+func (s *shortage) add(p kadm.PartitionDetail) {
+	s.names = append(s.names, fmt.Sprintf("%s:%d", p.Topic, p.Partition))
+	for _, id := range p.Replicas {
+		if !slices.Contains(p.ISR, id) && !slices.Contains(s.nodes, id) {
+			s.nodes = append(s.nodes, id)
+		}
+	}
+	slices.Sort(s.nodes)
+}
+
+func (s *shortage) where() string {
+	switch len(s.nodes) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf(", on node %d", s.nodes[0])
+	}
+	return fmt.Sprintf(", on nodes %v", s.nodes)
 }
 
 func few(names []string) string {

@@ -195,6 +195,20 @@ func (t *Target) Ask(ctx context.Context, f func(context.Context, *kgo.Client) e
 	return t.Diagnose(err)
 }
 
+// Work runs f with a client for as long as it takes. Its requests are tried again for longer, because nodes come and go meanwhile.
+func (t *Target) Work(ctx context.Context, f func(context.Context, *kgo.Client) error) error {
+	client, err := t.Connect(ctx, kgo.RetryTimeout(adminTimeout))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = f(ctx, client)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return t.Diagnose(err)
+}
+
 // Diagnose turns an address that a node advertises and that cannot be reached into an UnreachableError.
 func (t *Target) Diagnose(err error) error {
 	var op *net.OpError

@@ -13,8 +13,8 @@ type NoRoomError struct {
 }
 
 func (e *NoRoomError) Error() string {
-	return fmt.Sprintf("%d partitions have no other node to go to from node %d, %s among them: add a node, or give their topics fewer replicas",
-		len(e.Partitions), e.Node, e.Partitions[0])
+	return fmt.Sprintf("node %d cannot be emptied: no other node could take %d of its partitions, %s among them; add a node, or give their topics fewer replicas",
+		e.Node, len(e.Partitions), e.Partitions[0])
 }
 
 // Drain moves every replica of one node to another: to a rack that the partition is not on where there is one, and to the node
