@@ -154,8 +154,7 @@ func (r *Replicas) fetcher(of source) *fetcher {
 	return f
 }
 
-// takeNodes ends the fetchers of nodes that are no more, and has the leaders hear of a new registration of this node at once. A
-// node that came, or came back, may join the in-sync replicas of any partition.
+// takeNodes ends the fetchers of nodes that are no more, and has the leaders hear of a new registration of this node at once.
 func (r *Replicas) takeNodes(changed []kafka.NodeID, img *metadata.Image) {
 	for of, f := range r.fetchers {
 		if _, there := img.Node(of.leader); !there && slices.Contains(changed, of.leader) {
@@ -176,7 +175,6 @@ func (r *Replicas) takeNodes(changed []kafka.NodeID, img *metadata.Image) {
 			f.wake()
 		}
 	}
-	r.reporter.sweep()
 }
 
 // registration is the epoch of this node's registration.

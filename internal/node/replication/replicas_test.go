@@ -13,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/core/controller"
 )
 
 func TestFollowersCopyAndAcknowledge(t *testing.T) {
@@ -94,6 +95,21 @@ func TestFollowerCatchesUpAndJoins(t *testing.T) {
 			t.Errorf("in sync after %v", took)
 		}
 		w.same("t", 0, w.read(1, "t", 0), 2, 3)
+	})
+}
+
+func TestFollowerThatIsActiveAgainJoinsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 2)
+		w.topic("t", 1, 1, 2)
+		w.acked(1, "t", 0, "a")
+		w.fence(2)
+		time.Sleep(1100 * time.Millisecond)
+		n, _ := w.image().Node(2)
+		w.must(w.submit(controller.FenceNode{ID: 2, Epoch: n.Epoch}))
+		if d := w.until("2 is in sync", func() bool { return len(w.isr("t", 0)) == 2 }); d > 20*time.Millisecond {
+			t.Errorf("in sync after %v", d)
+		}
 	})
 }
 
@@ -195,6 +211,17 @@ func TestLeaderThatDoesNotKnowYetIsAskedAgain(t *testing.T) {
 		w.acked(1, "t", 1, "x")
 		w.hold(2)
 		w.lead("t", 0, 2, 1, 2, 3)
+		time.Sleep(5 * time.Millisecond) // as long as news takes to go round
+		w.release(2)
+		begun := time.Now()
+		w.acked(2, "t", 0, "a2")
+		if d := time.Since(begun); d > 20*time.Millisecond {
+			t.Errorf("acknowledged after %v", d)
+		}
+		w.lead("t", 0, 1, 1, 2, 3)
+		w.acked(1, "t", 0, "a3")
+		w.hold(2)
+		w.lead("t", 0, 2, 1, 2, 3)
 		time.Sleep(5 * time.Second)
 		w.acked(1, "t", 1, "y") // partitions of other leaders go on
 		if s := w.node(3).replicas.Stats(); s.Following != 1 || s.Failing != 1 {
@@ -202,7 +229,7 @@ func TestLeaderThatDoesNotKnowYetIsAskedAgain(t *testing.T) {
 		}
 		w.release(2)
 		w.acked(2, "t", 0, "b")
-		w.same("t", 0, "a b", 1, 2, 3)
+		w.same("t", 0, "a a2 a3 b", 1, 2, 3)
 		if s := w.node(3).replicas.Stats(); s.Failing != 0 {
 			t.Errorf("%+v", s)
 		}
@@ -246,6 +273,11 @@ func TestTopicOfTheSameNameIsAnotherTopic(t *testing.T) {
 		if s := w.node(2).replicas.Stats(); s.Following != 1 || s.Failing != 0 {
 			t.Errorf("%+v", s)
 		}
+		w.deleteTopic("t")
+		time.Sleep(time.Second)
+		if s := w.node(2).replicas.Stats(); s.Following != 0 || s.Failing != 0 {
+			t.Errorf("after the deletion: %+v", s)
+		}
 	})
 }
 
@@ -263,8 +295,12 @@ func TestMuchAtOnceComesInTurns(t *testing.T) {
 			}
 		}
 		w.cut(2, false)
+		begun := time.Now()
 		for i := range int32(20) {
 			w.until("all is there", func() bool { return w.part(2, "t", i).LogEnd() == 5 })
+		}
+		if d := time.Since(begun); d > 3*time.Second/2 { // the follower dials again after a second
+			t.Errorf("there after %v", d)
 		}
 	})
 }

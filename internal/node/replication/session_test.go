@@ -90,7 +90,10 @@ func TestSessionNamesWhatChanged(t *testing.T) {
 	w.drop("c0") // the leader never heard of it
 	w.asks("7/3 -b-0 a-0@9")
 	w.answered(7, nil)
+	f := w.s.parts[key{kafka.TopicID{'a'}, 1}]
 	w.drop("a1")
+	w.drop("a1")
+	w.s.put(f)
 	w.drop("a1")
 	w.asks("7/4 -a-1")
 	w.answered(7, nil)
