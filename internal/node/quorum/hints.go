@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/headrace/headrace/internal/base/kafka"
@@ -21,7 +22,7 @@ const (
 	// rankDelay is how much longer each next voter waits.
 	rankDelay = 150 * time.Millisecond
 	// standAgain is how soon a candidate asks again: the others may hear of the loss later than it did.
-	standAgain = 40 * time.Millisecond
+	standAgain = 15 * time.Millisecond
 )
 
 // hint is what the connections tell of a node.
@@ -53,6 +54,8 @@ type loss struct {
 	over time.Time
 	next *time.Timer // to stand for election; nil on a node without a vote
 	wait time.Duration
+	// counting says that the votes are being given and counted, which takes flushes of slow disks.
+	counting bool
 }
 
 func (l *loop) takeHint(now time.Time, h hint) {
@@ -76,7 +79,7 @@ func (l *loop) takeHint(now time.Time, h hint) {
 	l.loss = loss{leader: h.node, term: l.term, muted: now.Add(l.cfg.TickInterval), over: now.Add(election)}
 	others := slices.DeleteFunc(slices.Clone(l.voters), func(id kafka.NodeID) bool { return id == h.node })
 	if rank := slices.Index(others, l.cfg.NodeID); rank >= 0 {
-		l.loss.wait = standAgain + time.Duration(rank)*standAgain/4
+		l.loss.wait = standAgain + time.Duration(rank)*standAgain/3
 		l.loss.next = time.NewTimer(time.Duration(rank) * rankDelay)
 	}
 }
@@ -95,6 +98,12 @@ func (l *loop) stand(now time.Time) {
 		l.endLoss()
 		return
 	}
+	if !l.loss.counting && l.node.BasicStatus().RaftState == raft.StateCandidate {
+		l.loss.counting = true
+		l.loss.next.Reset(rankDelay)
+		return
+	}
+	l.loss.counting = false
 	// It fails where this node may not, which is no one's fault.
 	_ = l.node.Campaign()
 	l.loss.next.Reset(l.loss.wait)

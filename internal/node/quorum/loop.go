@@ -129,7 +129,7 @@ func (l *loop) turns() (err error) {
 		}
 		// A node alone needs no time: nobody expects heartbeats of it.
 		ticks := ticker.C
-		if l.leading && memberCount(l.conf) == 1 {
+		if l.leading && len(l.voters)+len(l.learners) == 1 && len(l.lead.wants) == 0 {
 			ticks = nil
 		}
 		if stop := l.await(ticks); stop {

@@ -118,6 +118,9 @@ func (l *loop) removeVoter(now time.Time, s *submission, req *kmsg.RemoveRaftVot
 			return nil, err
 		}
 		ready := l.ready(now)
+		if len(ready) == 0 && !l.wouldStand(now, l.others(id)) {
+			return nil, l.errWouldFall(now, id)
+		}
 		if id == l.cfg.NodeID && len(ready) > 0 {
 			return &change{steps: steps(l.vote(ready[0])), about: l.notes}, nil // somebody must be there to hand over to
 		}
@@ -126,8 +129,6 @@ func (l *loop) removeVoter(now time.Time, s *submission, req *kmsg.RemoveRaftVot
 		c := &change{steps: steps(l.demote(id)), about: l.notes.with(about)}
 		if len(ready) > 0 && len(l.voters) <= l.cfg.MaxVoters {
 			c.steps = append(c.steps, l.vote(ready[0]))
-		} else if !l.wouldStand(now, l.others(id)) {
-			return nil, l.errWouldFall(now, id)
 		}
 		return c, nil
 	}
@@ -152,13 +153,22 @@ func (l *loop) checkOldVoter(now time.Time, id kafka.NodeID, req *kmsg.RemoveRaf
 
 // leaveFirst has another voter lead before the leader goes; the request is then for that one.
 func (l *loop) leaveFirst(now time.Time, id kafka.NodeID) error {
-	if id != l.cfg.NodeID || !l.transfer(now) {
+	switch {
+	case id != l.cfg.NodeID:
+		return nil
+	case !l.transfer(now) && len(l.others(id)) > 0 && now.Sub(l.lead.since) < silence: // it has not heard the others yet
+		return fmt.Errorf("node %d has just begun to lead the metadata quorum: %w: %w", id, errNotYet, kerr.NotController)
+	case l.node.BasicStatus().LeadTransferee == 0:
 		return nil
 	}
 	return fmt.Errorf("node %d leads the metadata quorum and hands over first: %w", id, kerr.NotController)
 }
 
+// errWouldFall refuses a removal. Who leads since a moment ago has not heard the others yet.
 func (l *loop) errWouldFall(now time.Time, id kafka.NodeID) error {
+	if now.Sub(l.lead.since) < silence {
+		return errNotYet
+	}
 	var silent []kafka.NodeID
 	for _, other := range l.others(id) {
 		if !l.answers(now, other) {
