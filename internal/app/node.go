@@ -254,7 +254,10 @@ func (n *Node) limit(server *transport.Server, c conf.NetworkConfig) {
 // settings are the values of the configuration that requests depend on, as they are now.
 func (n *Node) settings() api.Settings {
 	c := n.current.Load()
-	return api.Settings{AutoCreateTopics: c.Topics.AutoCreate, FetchMaxBytes: c.Network.FetchMaxBytes, FetchSessions: c.Network.FetchSessions}
+	return api.Settings{
+		AutoCreateTopics: c.Topics.AutoCreate, FetchMaxBytes: c.Network.FetchMaxBytes, FetchSessions: c.Network.FetchSessions,
+		RackAware: c.Replicas.RackAware, ReplicaLag: c.Replicas.Lag,
+	}
 }
 
 func (n *Node) describeLogDirs(wanted func(kafka.TopicPartition) bool) []api.LogDir {

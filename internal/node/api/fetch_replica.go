@@ -22,9 +22,9 @@ import (
 // that he is a follower is none of this cluster's.
 const replicaVersion = 15
 
-// lookAtAll is how often a session looks at all of its partitions. It must be often against replica.lag.time.max.ms: a follower
-// of an idle partition counts as caught up when it was last looked at.
-const lookAtAll = time.Second
+// looksALag is how often a session looks at all of its partitions in replica.lag.time.max.ms: a follower of an idle partition
+// counts as caught up when it was last looked at, so that it may lag for a share of that time less than it should.
+const looksALag = 8
 
 // replicaFetch is one Fetch of a follower.
 type replicaFetch struct {

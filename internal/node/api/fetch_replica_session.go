@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -80,9 +81,10 @@ type replicaSession struct {
 	epoch  int32 // of the next request
 	parts  map[wantKey]*replicaPartition
 	// due are the partitions to look at, in the order in which they came to be; taken is scratch space.
-	due     []*replicaPartition
-	taken   []*await.Place
-	lookAll time.Time // when all were looked at last
+	due    []*replicaPartition
+	taken  []*await.Place
+	looked time.Time     // when all were looked at last
+	every  time.Duration // after which they are again
 
 	// used is the table's, guarded by its lock.
 	used time.Time
@@ -106,7 +108,7 @@ func (rs *replicaSessions) begin(s *Server, req *kmsg.FetchRequest, now time.Tim
 	if req.SessionEpoch == initialEpoch || req.SessionEpoch == finalEpoch {
 		session := &replicaSession{
 			replica: kafka.NodeID(req.ReplicaState.ID), broker: req.ReplicaState.Epoch, watch: await.NewWatch(),
-			keen: s.Settings().RackAware, parts: map[wantKey]*replicaPartition{}, used: now, lookAll: now,
+			keen: s.Settings().RackAware, parts: map[wantKey]*replicaPartition{}, used: now, looked: now, every: cmp.Or(s.Settings().ReplicaLag, defaultSettings().ReplicaLag) / looksALag,
 		}
 		session.hurried.Store(noEpoch)
 		session.update(req)
@@ -242,8 +244,8 @@ func (s *replicaSession) gather(now time.Time) {
 	for _, place := range s.taken {
 		s.add(place.Owner.(*replicaPartition))
 	}
-	if now.Sub(s.lookAll) >= lookAtAll {
-		s.lookAll = now
+	if now.Sub(s.looked) >= s.every {
+		s.looked = now
 		for _, p := range s.parts {
 			s.add(p)
 		}

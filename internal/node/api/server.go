@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -28,14 +29,15 @@ type Metadata interface {
 
 // Settings are the values of the broker's configuration that handlers look at.
 type Settings struct {
-	AutoCreateTopics bool // auto.create.topics.enable
-	FetchMaxBytes    int  // fetch.max.bytes
-	FetchSessions    int  // max.incremental.fetch.session.cache.slots; read once
-	RackAware        bool // replica.selector.class: consumers are sent to a replica in their rack
+	AutoCreateTopics bool          // auto.create.topics.enable
+	FetchMaxBytes    int           // fetch.max.bytes
+	FetchSessions    int           // max.incremental.fetch.session.cache.slots; read once
+	RackAware        bool          // replica.selector.class: consumers are sent to a replica in their rack
+	ReplicaLag       time.Duration // replica.lag.time.max.ms
 }
 
 func defaultSettings() Settings {
-	return Settings{AutoCreateTopics: true, FetchMaxBytes: 55 << 20, FetchSessions: 1000}
+	return Settings{AutoCreateTopics: true, FetchMaxBytes: 55 << 20, FetchSessions: 1000, ReplicaLag: 30 * time.Second}
 }
 
 // Features tells which cluster features are supported and at which level each is in force, so that ApiVersions promises

@@ -122,7 +122,7 @@ func (w *world) start(id kafka.NodeID, fs *vfs.Mem) *node {
 	n.srv = api.New(api.Config{
 		NodeID: id, Log: w.log, Controller: n, Metadata: n, Partitions: n.set,
 		Settings: func() api.Settings {
-			return api.Settings{FetchMaxBytes: 50 << 20, FetchSessions: 1000, RackAware: w.rackWare}
+			return api.Settings{FetchMaxBytes: 50 << 20, FetchSessions: 1000, RackAware: w.rackWare, ReplicaLag: w.settings.Lag}
 		},
 	})
 	n.replicas = New(Config{
