@@ -109,7 +109,7 @@ func (g shapeMaker) fields(b *bytes.Buffer, t reflect.Type) {
 			continue
 		}
 		comment := g.comments[t.Name()+"."+f.Name]
-		if f.Name == "MaxNumOffsets" {
+		if f.Name == "MaxNumOffsets" || f.Name == "AllowDowngrade" {
 			comment = "v0" // kmsg says nothing of fields that only version 0 has
 		}
 		b.WriteString("{" + g.value(f.Type) + versionsOf(comment))

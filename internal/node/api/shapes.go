@@ -340,7 +340,7 @@ var shapes = map[int16]requestShape{
 		{kind: structsField, size: 32, last: never, of: []field{
 			{kind: stringField, last: never},
 			{kind: fixedField, size: 2, last: never},
-			{kind: fixedField, size: 1, last: never},
+			{kind: fixedField, size: 1, first: 0, last: 0},
 			{kind: fixedField, size: 1, first: 1, last: never},
 		}},
 		{kind: fixedField, size: 1, first: 1, last: never},
