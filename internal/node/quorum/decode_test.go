@@ -123,3 +123,26 @@ func FuzzDecodeEntry(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSnapshotOfAnotherNode takes apart what another node sends as a snapshot.
+func FuzzSnapshotOfAnotherNode(f *testing.F) {
+	good, err := appendToSnapshot([]byte("file"), notes{{ID: 2, Host: "node2", Port: 9092, Epoch: -1}}, 7)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, about, end, err := splitSnapshot(b)
+		if err != nil {
+			return
+		}
+		again, err := appendToSnapshot(bytes.Clone(file), about, end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f2, a2, e2, err := splitSnapshot(again); err != nil || !bytes.Equal(f2, file) || len(a2) != len(about) || e2 != end {
+			t.Errorf("%q, %v, %d became %q, %v, %d (%v)", file, about, end, f2, a2, e2, err)
+		}
+	})
+}

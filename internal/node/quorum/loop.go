@@ -12,7 +12,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
@@ -344,104 +343,6 @@ func (l *loop) apply(entries []*raftpb.Entry) (*metadata.Delta, error) {
 	}
 	l.image = img
 	return delta, nil
-}
-
-func (l *loop) applyConfChange(e *raftpb.Entry) error {
-	var change raftpb.ConfChangeI
-	var err error
-	if e.GetType() == raftpb.EntryConfChange {
-		cc := &raftpb.ConfChange{}
-		err, change = unmarshal(e.GetData(), cc), cc
-	} else {
-		cc := &raftpb.ConfChangeV2{}
-		err, change = unmarshal(e.GetData(), cc), cc
-	}
-	if err != nil {
-		return fmt.Errorf("apply conf change at index %d: %w", e.GetIndex(), err)
-	}
-	about := l.notes
-	if context := change.AsV2().GetContext(); len(context) > 0 {
-		if about, err = decodeNotes(context); err != nil {
-			return fmt.Errorf("apply conf change at index %d: %w", e.GetIndex(), err)
-		}
-	}
-	before := l.conf
-	l.setMembers(l.node.ApplyConfChange(change), about)
-	for _, id := range slices.Concat(l.voters, l.learners) {
-		l.newcomer = l.newcomer || !isMember(before, id)
-	}
-	l.log.Info("members of the metadata quorum", "voters", l.voters, "learners", l.learners)
-	return nil
-}
-
-func isRegistration(r metadata.Record) bool { return r.Type() == metadata.TypeRegisterBroker }
-
-func (l *loop) setMembers(conf *raftpb.ConfState, about notes) {
-	l.conf, l.notes = conf, about
-	l.voters = nodeIDs(conf.GetVoters(), conf.GetVotersOutgoing())
-	l.learners = nodeIDs(conf.GetLearners(), conf.GetLearnersNext())
-}
-
-// publish gives the Image out when it changed, and then answers those who waited for it. Until this node has caught up
-// nothing is given out; then the whole Image is. Changes that a Delta does not tell (the offset, the next producer id)
-// are given out silently.
-func (l *loop) publish(was *metadata.Image, delta *metadata.Delta) {
-	first := !l.published && l.caughtUp()
-	if !first && (!l.published || l.image == was) {
-		return
-	}
-	if first {
-		was, delta = metadata.New(l.cfg.ClusterID), nil
-	}
-	if delta == nil {
-		delta = l.image.Since(was)
-	}
-	delta.ControllerChanged = l.image.ControllerID() != was.ControllerID()
-	l.q.image.Store(l.image)
-	if first || !delta.Empty() {
-		l.cfg.Publish(delta, l.image)
-	}
-	l.q.published.Store(int64(l.image.Offset()))
-	if first {
-		l.published = true
-		close(l.q.ready)
-	}
-	l.answer()
-}
-
-// caughtUp tells whether all that was committed before this node started is applied: a leader knows once its own first
-// entry and what it bootstraps with are, another node once all is applied that a leader has told it is committed.
-func (l *loop) caughtUp() bool {
-	if l.leading {
-		return l.lead.active && l.applied >= l.lead.proposed
-	}
-	return l.leader != kafka.NoNode && l.told.known && l.told.term == l.term && l.applied > 0 && l.applied >= l.told.commit
-}
-
-// snapshotForNewcomer makes a snapshot that names a new member. It is sent the newest one, and could not take one that does
-// not know it.
-func (l *loop) snapshotForNewcomer() error {
-	if !l.newcomer {
-		return nil
-	}
-	l.newcomer = false
-	return l.roomFor(l.takeSnapshot)
-}
-
-func (l *loop) takeSnapshot() error {
-	return l.store.takeSnapshot(l.image, l.applied, l.conf, l.notes, l.lastAppend)
-}
-
-func (l *loop) snapshotIfDue() error {
-	if l.store.sinceSnapshot < l.cfg.SnapshotBytes || l.applied <= l.store.state.Raft.Snapshot.Index {
-		return nil
-	}
-	err := l.takeSnapshot()
-	if vfs.Refused(err) {
-		l.log.Warn("no room for a snapshot of the metadata: the log stays as long as it is", "error", err)
-		return nil
-	}
-	return err
 }
 
 // errNotLeader is the answer of a node that does not lead.

@@ -38,9 +38,7 @@ func (q *Quorum) Submit(ctx context.Context, req any) (any, error) {
 		return o.reply, o.err
 	}
 	for leaderless := time.Now(); ; {
-		news := q.news.next()
-		leader := q.status.Load().Leader
-		began := time.Now()
+		leader, began := q.status.Load().Leader, time.Now()
 		reply, err := q.attempt(ctx, leader, client)
 		if err == nil || ctx.Err() != nil || isFinal(err) {
 			return reply, err
@@ -50,24 +48,30 @@ func (q *Quorum) Submit(ctx context.Context, req any) (any, error) {
 		} else if time.Since(leaderless) >= leaderPatience {
 			return nil, err
 		}
+		if again := q.pause(ctx, leader, began.Add(retryPause)); !again {
+			return nil, err // it says more than that the time is over
+		}
+	}
+}
+
+// pause waits until a time, or until the leader is another one. It returns false when there is no use in going on.
+func (q *Quorum) pause(ctx context.Context, leader kafka.NodeID, until time.Time) (again bool) {
+	over := time.NewTimer(time.Until(until))
+	defer over.Stop()
+	for {
+		news := q.news.next()
 		if q.status.Load().Leader != leader {
-			continue
+			return true
 		}
-		pause := time.NewTimer(max(0, retryPause-time.Since(began)))
-		for waiting := true; waiting; {
-			select {
-			case <-news:
-				news = q.news.next()
-				waiting = q.status.Load().Leader == leader
-			case <-pause.C:
-				waiting = false
-			case <-q.done:
-				return nil, q.ended()
-			case <-ctx.Done():
-				return nil, err // it says more than that the time is over
-			}
+		select {
+		case <-news:
+		case <-over.C:
+			return true
+		case <-q.done:
+			return false
+		case <-ctx.Done():
+			return false
 		}
-		pause.Stop()
 	}
 }
 
