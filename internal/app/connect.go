@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/link"
@@ -119,7 +121,11 @@ func (n *Node) replicate() {
 		},
 		Request: n.link.Request,
 		Submit: func(ctx context.Context, req any) (any, error) {
-			return n.peers.quorum.Load().Submit(ctx, req)
+			q := n.peers.quorum.Load()
+			if q == nil {
+				return nil, kerr.NotController // it is about to be there: the metadata came from it
+			}
+			return q.Submit(ctx, req)
 		},
 		Settings: func() conf.ReplicasConfig { return n.current.Load().Replicas },
 		Log:      n.Log.With("component", "replication"),

@@ -283,8 +283,7 @@ func TestTopicOfTheSameNameIsAnotherTopic(t *testing.T) {
 
 func TestMuchAtOnceComesInTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, 2)
-		w.settings.ResponseBytes, w.settings.FetchMaxBytes = 30_000, 20_000
+		w := newWorldOf(t, func(w *world) { w.settings.ResponseBytes, w.settings.FetchMaxBytes = 30_000, 20_000 }, 1, 2)
 		w.topic("t", 20, 1, 2)
 		w.cut(2, true)
 		for i := range int32(20) {
@@ -307,8 +306,7 @@ func TestMuchAtOnceComesInTurns(t *testing.T) {
 
 func TestConsumerReadsFromTheReplicaInItsRack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, 2)
-		w.rackWare = true
+		w := newWorldOf(t, func(w *world) { w.rackWare = true }, 1, 2)
 		w.topic("t", 1, 1, 2)
 		w.acked(1, "t", 0, "a", "b")
 		fetch := func(id kafka.NodeID, rack string, offset int64) kmsg.FetchResponseTopicPartition {

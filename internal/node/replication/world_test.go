@@ -66,6 +66,11 @@ type node struct {
 const worldCluster = "cluster-of-the-test-00"
 
 func newWorld(t testing.TB, ids ...kafka.NodeID) *world {
+	return newWorldOf(t, func(*world) {}, ids...)
+}
+
+// newWorldOf is newWorld with other settings, which nobody may change once the nodes run.
+func newWorldOf(t testing.TB, configure func(*world), ids ...kafka.NodeID) *world {
 	w := &world{
 		t: t, rnd: rand.New(rand.NewPCG(1, 2)), nodes: map[kafka.NodeID]*node{}, minISR: 1, log: slog.New(slog.DiscardHandler),
 		settings: conf.ReplicasConfig{
@@ -73,6 +78,7 @@ func newWorld(t testing.TB, ids ...kafka.NodeID) *world {
 			FetchWait: 500 * time.Millisecond, FetchBackoff: time.Second,
 		},
 	}
+	configure(w)
 	w.links.conns, w.links.cut = map[*conn]struct{}{}, map[kafka.NodeID]bool{}
 	w.ctl = controller.New(controller.Config{Rules: w})
 	w.img = metadata.New(worldCluster).WithController(1)
