@@ -22,7 +22,7 @@ func TestRebalanceShowsAPlanAndCarriesItOut(t *testing.T) {
 	w := newPlaces(t, 3, onOneNode())
 	r := w.run("", "cluster rebalance")
 	want := "PARTITION  FROM  TO   COPIES\na:0        [0]   [1]  1.0 MiB\na:1        [0]   [2]  1.0 MiB\na:2        [0]   [1]  1.0 MiB\na:3        [0]   [2]  1.0 MiB\n\n" +
-		"NODE  REPLICAS  LEADS\n   0  6 > 2     6 > 2\n   1  0 > 2     0 > 2\n   2  0 > 2     0 > 2\n4 partitions to move, 4.0 MiB to copy\n"
+		"NODE  REPLICAS  LEADS\n   0  6 > 2     6 > 2\n   1  0 > 2     0 > 2\n   2  0 > 2     0 > 2\n4 partitions to move, 4.0 MiB to copy, 4 leaders to elect\n"
 	if r.code != term.ExitOK || r.out != want || !strings.Contains(r.err, "nothing is changed: add --execute") {
 		t.Errorf("%d %s\n%s", r.code, r.err, r.out)
 	}
@@ -30,13 +30,19 @@ func TestRebalanceShowsAPlanAndCarriesItOut(t *testing.T) {
 		t.Errorf("a plan that is only shown changed %v", changed)
 	}
 	r = w.run("", "cluster rebalance --execute --at-once 2")
-	if r.code != term.ExitOK || !strings.HasSuffix(r.out, "moved 4 partitions\n") || !strings.Contains(r.err, "0 of 4 partitions moved, 2 under way") {
+	if r.code != term.ExitOK || !strings.HasSuffix(r.out, "moved 4 partitions, elected 4 leaders\n") || !strings.Contains(r.err, "0 of 4 partitions moved, 2 under way") {
 		t.Errorf("%d %s\n%s", r.code, r.err, r.out)
 	}
 	if got := w.replicas(); got != "a:0 [1] a:1 [2] a:2 [1] a:3 [2] a:4 [0] a:5 [0] " || w.atOnce > 2 {
 		t.Errorf("%s, %d at once", got, w.atOnce)
 	}
 	w.want("", "cluster rebalance", "replicas and leaders are even: there is nothing to move\n")
+
+	w = newPlaces(t, 2, onOneNode())
+	w.cordoned["1"] = "*"
+	if r := w.run("", "cluster rebalance"); r.out != "replicas and leaders are even: there is nothing to move\n" || !strings.Contains(r.err, "node 1 is cordoned, and gets no replicas") {
+		t.Errorf("%s\n%s", r.err, r.out)
+	}
 }
 
 func TestRebalanceMovesLeadersAndHasThemElected(t *testing.T) {
@@ -57,6 +63,11 @@ func TestRebalanceMovesLeadersAndHasThemElected(t *testing.T) {
 	}
 	if p := w.partitions["a:0"]; p.leader != 1 || p.replicas[0] != 1 {
 		t.Errorf("%+v", p)
+	}
+	// A leader that is not the preferred one counts, though nothing is to move.
+	w.partitions["a:0"].leader = 0
+	if r := w.run("", "cluster rebalance --execute"); !strings.HasSuffix(r.out, "0 partitions to move, 0 B to copy, 1 leader to elect\nmoved 0 partitions, elected 1 leader\n") || w.partitions["a:0"].leader != 1 {
+		t.Errorf("%+v\n%s", w.partitions["a:0"], r.out)
 	}
 }
 
@@ -94,7 +105,7 @@ func TestDecommissionEmptiesANodeTakesItsVoteAndForgetsItWhenItIsGone(t *testing
 	if r.code != term.ExitOK || r.out != want || !strings.Contains(r.err, "node 3 is empty: stop it now") {
 		t.Errorf("%d %s\n%s", r.code, r.err, r.out)
 	}
-	if log := fmt.Sprint(w.noted()); log != "[3 cordoned.log.dirs: SET a:0 > [2 0] a:1 > [1 0] b:0 > [1] no vote 3 3 forget 3]" {
+	if log := fmt.Sprint(w.noted()); log != "[3 cordoned.log.dirs: SET a:0 > [2 0] a:1 > [1 0] b:0 > [1] no vote 3 3 3 cordoned.log.dirs: DELETE forget 3]" {
 		t.Error(log)
 	}
 	w.refused(term.ExitFailed, "", "cluster decommission 3", "there is no node 3 (headrace cluster nodes lists those that are there)")

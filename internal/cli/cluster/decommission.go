@@ -140,7 +140,7 @@ func (l *leaving) leave(ctx context.Context) error {
 // cordon keeps new replicas away. A cluster that cannot, as Apache Kafka before 4.3, is emptied all the same.
 func (l *leaving) cordon(ctx context.Context) error {
 	err := l.setCordon(ctx, kmsg.IncrementalAlterConfigOpSet, "*")
-	if k := new(kerr.Error); errors.As(err, &k) {
+	if errors.As(err, new(*kerr.Error)) {
 		l.env.Warn("new replicas may still come to node %d: the cluster refuses %s=*: %s", l.answer.Node, cordonKey, term.OneLine(err))
 		return nil
 	}
@@ -188,7 +188,7 @@ func (l *leaving) drain(ctx context.Context) error {
 		if err := l.awaitMoves(ctx); err != nil {
 			return err
 		}
-		_, moves, err := l.plan(ctx)
+		h, moves, err := l.plan(ctx)
 		if err != nil {
 			return err
 		}
@@ -202,7 +202,7 @@ func (l *leaving) drain(ctx context.Context) error {
 		}
 		l.answer.Moved += m.done
 		l.say("moved %d %s off node %d", m.done, term.Plural(m.done, "partition"), l.answer.Node)
-		if err := electPreferred(ctx, l.client, moves); err != nil {
+		if err := electPreferred(ctx, l.client, h.elections(moves)); err != nil {
 			l.env.Warn("%s", term.OneLine(err))
 		}
 	}
@@ -270,7 +270,11 @@ func (l *leaving) awaitStop(ctx context.Context) error {
 	}
 }
 
+// unregister has the cluster forget the node, and the cordon first: it would count for a new node of the same id.
 func (l *leaving) unregister(ctx context.Context) error {
+	if err := l.setCordon(ctx, kmsg.IncrementalAlterConfigOpDelete, ""); err != nil && !errors.As(err, new(*kerr.Error)) {
+		return err
+	}
 	req := kmsg.NewPtrUnregisterBrokerRequest()
 	req.BrokerID = l.answer.Node
 	resp, err := req.RequestWith(ctx, l.client)

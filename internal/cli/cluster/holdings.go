@@ -22,7 +22,8 @@ const cordonKey = "cordoned.log.dirs"
 type holdings struct {
 	nodes      []plan.Node
 	partitions []plan.Partition
-	unsized    bool // a node did not tell how much its partitions hold
+	leaders    map[string]int32 // those of the moment, by the partition's name
+	unsized    bool             // a node did not tell how much its partitions hold
 	dead       []int32
 }
 
@@ -34,7 +35,7 @@ func holdingsOf(ctx context.Context, client *kgo.Client) (holdings, error) {
 	}
 	a := kadm.NewClient(client)
 	dirs, err := a.DescribeAllLogDirs(ctx, nil)
-	h := holdings{unsized: err != nil}
+	h := holdings{unsized: err != nil, leaders: map[string]int32{}}
 	for _, b := range meta.Brokers {
 		n := plan.Node{ID: b.NodeID, Cordoned: isCordoned(ctx, a, b.NodeID, len(dirs[b.NodeID]))}
 		if b.Rack != nil {
@@ -52,7 +53,7 @@ func holdingsOf(ctx context.Context, client *kgo.Client) (holdings, error) {
 				continue
 			}
 			one := plan.Partition{Topic: words(t.Topic), Number: p.Partition, Replicas: p.Replicas}
-			one.Bytes = sizes[one.Name()]
+			one.Bytes, h.leaders[one.Name()] = sizes[one.Name()], p.Leader
 			h.partitions = append(h.partitions, one)
 			h.noteDead(p.Replicas)
 		}

@@ -172,20 +172,18 @@ func reassigning(ctx context.Context, client *kgo.Client) ([]reassignment, error
 	return all, nil
 }
 
-// electPreferred has the preferred leaders of the moved partitions lead, as far as they are in sync.
-func electPreferred(ctx context.Context, client *kgo.Client, moves []plan.Move) error {
+// electPreferred has the preferred leaders of partitions lead, as far as they are in sync.
+func electPreferred(ctx context.Context, client *kgo.Client, partitions []plan.Partition) error {
 	var wanted kadm.TopicsSet
-	for _, m := range moves {
-		if m.Leads() {
-			wanted.Add(m.Topic, m.Number)
-		}
+	for _, p := range partitions {
+		wanted.Add(p.Topic, p.Number)
 	}
 	if len(wanted) == 0 {
 		return nil
 	}
 	results, err := kadm.NewClient(client).ElectLeaders(ctx, kadm.ElectPreferredReplica, wanted)
 	if err != nil {
-		return err
+		return fmt.Errorf("the replicas are moved, but not all are led by the preferred one yet: %w", target.Explain(err, ""))
 	}
 	var later []string
 	for topic, of := range results {
@@ -197,7 +195,7 @@ func electPreferred(ctx context.Context, client *kgo.Client, moves []plan.Move) 
 	}
 	if len(later) > 0 {
 		slices.Sort(later)
-		return fmt.Errorf("the replicas are moved, but %d %s not led by the preferred replica yet: %s; it takes over by itself where auto.leader.rebalance.enable is true",
+		return fmt.Errorf("the replicas are moved, but %d %s not led by the preferred one yet: %s; it takes over by itself where auto.leader.rebalance.enable is true",
 			len(later), term.Plural(len(later), "partition"), few(later))
 	}
 	return nil

@@ -18,9 +18,10 @@ import (
 
 // planned is a plan as commands tell it.
 type planned struct {
-	Moves []move `json:"moves"`
-	Bytes int64  `json:"bytes"` // to be copied; -1 where a node does not tell the size of its partitions
-	Nodes []load `json:"nodes"`
+	Moves []move   `json:"moves"`
+	Elect []string `json:"elect"` // partitions that another node leads than the one that is preferred in the end
+	Bytes int64    `json:"bytes"` // to be copied; -1 where a node does not tell the size of its partitions
+	Nodes []load   `json:"nodes"`
 }
 
 type move struct {
@@ -41,7 +42,10 @@ type load struct {
 }
 
 func (h *holdings) planned(moves []plan.Move) planned {
-	p := planned{Moves: []move{}, Nodes: []load{}}
+	p := planned{Moves: []move{}, Elect: []string{}, Nodes: []load{}}
+	for _, e := range h.elections(moves) {
+		p.Elect = append(p.Elect, e.Name())
+	}
 	for _, m := range moves {
 		one := move{m.Topic, m.Number, m.Replicas, m.To, m.Copied()}
 		if h.unsized && len(m.New()) > 0 {
@@ -58,6 +62,25 @@ func (h *holdings) planned(moves []plan.Move) planned {
 		p.Nodes = append(p.Nodes, load{before[i].ID, before[i].Replicas, after[i].Replicas, before[i].Leads, after[i].Leads})
 	}
 	return p
+}
+
+// elections are the partitions that the preferred leader does not lead when all has moved.
+func (h *holdings) elections(moves []plan.Move) []plan.Partition {
+	preferred := map[string]int32{}
+	for _, m := range moves {
+		preferred[m.Name()] = m.To[0]
+	}
+	var all []plan.Partition
+	for _, p := range h.partitions {
+		to, ok := preferred[p.Name()]
+		if !ok {
+			to = p.Replicas[0]
+		}
+		if h.leaders[p.Name()] != to && h.alive(to) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // show prints a plan for people.
@@ -78,7 +101,8 @@ func (p planned) show(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%d %s to move, %s to copy\n", len(p.Moves), term.Plural(len(p.Moves), "partition"), term.Bytes(p.Bytes))
+	_, err = fmt.Fprintf(w, "%d %s to move, %s to copy, %d %s to elect\n", len(p.Moves), term.Plural(len(p.Moves), "partition"), term.Bytes(p.Bytes),
+		len(p.Elect), term.Plural(len(p.Elect), "leader"))
 	return err
 }
 
@@ -135,9 +159,14 @@ func (c *commands) even(ctx context.Context, client *kgo.Client, form term.Form,
 	if len(h.dead) > 0 {
 		c.env.Warn("nodes %v hold replicas and are not there: their partitions are left as they are (headrace cluster decommission moves them)", h.dead)
 	}
+	for _, n := range h.nodes {
+		if n.Cordoned {
+			c.env.Warn("node %d is cordoned, and gets no replicas (headrace cluster decommission %d --cancel ends that)", n.ID, n.ID)
+		}
+	}
 	moves := plan.Balance(h.nodes, h.partitions)
 	changes := h.planned(moves)
-	if len(moves) == 0 {
+	if len(moves)+len(changes.Elect) == 0 {
 		return c.env.Print(form, struct {
 			Executed bool    `json:"executed"`
 			Changes  planned `json:"changes"`
@@ -145,16 +174,16 @@ func (c *commands) even(ctx context.Context, client *kgo.Client, form term.Form,
 	}
 	return c.env.Propose(ctx, term.Proposal{
 		Form: form, Execute: execute, Changes: changes, Show: changes.show,
-		Question: fmt.Sprintf("move %d %s?", len(moves), term.Plural(len(moves), "partition")),
+		Question: fmt.Sprintf("move %d %s and elect %d %s?", len(moves), term.Plural(len(moves), "partition"), len(changes.Elect), term.Plural(len(changes.Elect), "leader")),
 		Do: func() error {
 			m := &mover{env: c.env, client: client, atOnce: atOnce}
 			if err := m.move(ctx, moves); err != nil {
 				c.tellOfMoves(ctx, "headrace cluster rebalance --cancel stops it")
 				return err
 			}
-			return electPreferred(ctx, client, moves)
+			return electPreferred(ctx, client, h.elections(moves))
 		},
-		Done: term.Lines("moved %d %s\n", len(moves), term.Plural(len(moves), "partition")),
+		Done: term.Lines("moved %d %s, elected %d %s\n", len(moves), term.Plural(len(moves), "partition"), len(changes.Elect), term.Plural(len(changes.Elect), "leader")),
 	})
 }
 

@@ -10,9 +10,14 @@ import (
 type NoRoomError struct {
 	Node       int32
 	Partitions []string
+	Cordoned   []int32 // nodes that would have room
 }
 
 func (e *NoRoomError) Error() string {
+	if len(e.Cordoned) > 0 {
+		return fmt.Sprintf("node %d cannot be emptied: no other node could take %d of its partitions, %s among them, because nodes %v are cordoned", e.Node,
+			len(e.Partitions), e.Partitions[0], e.Cordoned)
+	}
 	return fmt.Sprintf("node %d cannot be emptied: no other node could take %d of its partitions, %s among them; add a node, or give their topics fewer replicas",
 		e.Node, len(e.Partitions), e.Partitions[0])
 }
@@ -44,6 +49,11 @@ func Drain(nodes []Node, partitions []Partition, id int32) ([]Move, error) {
 		}
 	}
 	if len(full.Partitions) > 0 {
+		for _, n := range nodes {
+			if n.Cordoned && n.ID != id {
+				full.Cordoned = append(full.Cordoned, n.ID)
+			}
+		}
 		return nil, full
 	}
 	return b.moves(), nil

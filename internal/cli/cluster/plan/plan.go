@@ -42,9 +42,6 @@ func (m Move) New() []int32 {
 // Copied is how many bytes have to go over the network.
 func (m Move) Copied() int64 { return m.Bytes * int64(len(m.New())) }
 
-// Leads tells whether the preferred leader changes.
-func (m Move) Leads() bool { return m.Replicas[0] != m.To[0] }
-
 // Load is what a node holds, and of how many partitions it is the preferred leader.
 type Load struct {
 	ID              int32

@@ -102,7 +102,10 @@ func TestDrain(t *testing.T) {
 	}
 	_, err := Drain(nodes("1 2 3"), partitions("a 1,2,3 1,2"), 1)
 	var full *NoRoomError
-	if !errors.As(err, &full) || len(full.Partitions) != 1 || full.Partitions[0] != "a:0" {
+	if !errors.As(err, &full) || len(full.Partitions) != 1 || full.Partitions[0] != "a:0" || len(full.Cordoned) != 0 {
+		t.Error(err)
+	}
+	if _, err := Drain(nodes("1! 2 3!"), partitions("a 1,2"), 1); !errors.As(err, &full) || !slices.Equal(full.Cordoned, []int32{3}) {
 		t.Error(err)
 	}
 }
@@ -114,8 +117,8 @@ func TestLoadsAreThoseBeforeAndAfter(t *testing.T) {
 		t.Error(before, after)
 	}
 	m := Move{Partition{Replicas: []int32{1, 2}, Bytes: 10}, []int32{2, 3}}
-	if m.Copied() != 10 || !m.Leads() || !slices.Equal(m.New(), []int32{3}) {
-		t.Error(m.Copied(), m.Leads(), m.New())
+	if m.Copied() != 10 || !slices.Equal(m.New(), []int32{3}) {
+		t.Error(m.Copied(), m.New())
 	}
 }
 
