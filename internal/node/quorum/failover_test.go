@@ -24,6 +24,9 @@ func TestKilledLeaderIsReplacedAtOnce(t *testing.T) {
 	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) {
 			w := three(t, seed, nil)
+			w.mu.Lock()
+			w.delay = time.Duration(seed%3) * 4 * time.Millisecond // what the dead said last may come after the news of its death
+			w.mu.Unlock()
 			for round := range 6 {
 				old := w.leader()
 				w.kill(old)
@@ -331,4 +334,65 @@ func TestLedFollowsTheLeadership(t *testing.T) {
 			t.Errorf("the leader was last heard %v ago", time.Since(heard))
 		}
 	})
+}
+
+// What the dead leader had sent comes after the news of its death, and does not bring it back to life.
+func TestLastWordsOfTheDeadDoNotDelayTheElection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := three(t, 13, nil)
+		old := w.leader()
+		term := uint64(w.q(old).Status().Term)
+		w.kill(old)
+		for id := range w.alive() {
+			w.setDeaf(id, true) // until it is said
+		}
+		began := time.Now()
+		w.lost(old)
+		for id, q := range w.alive() {
+			from, to := lookup(w.conf(id), old), lookup(w.conf(id), id)
+			_, b, err := Marshal(&raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: &from, To: &to, Term: &term})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Raft(&peer.RaftRequest{From: int32(old), Messages: [][]byte{b}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		for id := range w.alive() {
+			w.setDeaf(id, false)
+		}
+		w.create(old%3+1, "a")
+		if took := time.Since(began); took > 200*time.Millisecond {
+			t.Errorf("%v without a leader", took)
+		}
+	})
+}
+
+func TestRestartedNodeIsReadyWhenItKnowsAllThatWasCommitted(t *testing.T) {
+	for seed := range uint64(8) {
+		synctest.Test(t, func(t *testing.T) {
+			w := three(t, seed, func(c *Config) { c.SnapshotBytes = 1 + int64(seed%2)*2000 })
+			for round := range 5 {
+				id := w.leader()%3 + 1
+				w.kill(id)
+				name := fmt.Sprintf("t%d", round)
+				if round%2 == 0 { // without it there is nothing that the leader has to send
+					w.create(w.leader(), name)
+				}
+				w.mu.Lock()
+				w.delay = 3 * time.Millisecond
+				w.mu.Unlock()
+				w.start(id, false)
+				select {
+				case <-w.q(id).Ready():
+				case <-time.After(time.Minute):
+					t.Fatalf("seed %d, round %d: never ready", seed, round)
+				}
+				if _, ok := w.q(id).Image().Topic(name); ok != (round%2 == 0) {
+					t.Errorf("seed %d, round %d: ready, and knows nothing of a topic", seed, round)
+				}
+			}
+		})
+	}
 }
