@@ -80,7 +80,7 @@ func (s *step) settleEligible(c *change) {
 		}
 		return
 	}
-	c.lastKnown = without(c.lastKnown, c.lost)
+	c.lastKnown = slices.DeleteFunc(without(c.lastKnown, c.lost), func(id kafka.NodeID) bool { return !slices.Contains(c.replicas, id) })
 	if len(c.isr) >= s.minISR(c) {
 		c.elr = nil
 		return
@@ -108,6 +108,9 @@ func (s *step) elect(c *change) {
 		c.isr, c.elr, c.recovery = []kafka.NodeID{leader}, nil, recovering
 	case slices.Contains(c.elr, leader):
 		c.isr, c.elr = []kafka.NodeID{leader}, without(c.elr, []kafka.NodeID{leader})
+		if len(c.isr) >= s.minISR(c) {
+			c.elr = nil // the number was lowered since: this leader is enough, and goes on without the others
+		}
 	}
 }
 
@@ -152,7 +155,7 @@ func (s *step) rememberLeader(c *change) {
 	case !s.keepsEligible() || c.leader == c.was.Leader:
 	case c.leader != kafka.NoNode:
 		c.lastKnown = nil
-	case len(c.lastKnown) == 0 && !slices.Contains(c.lost, c.was.Leader):
+	case len(c.lastKnown) == 0 && slices.Contains(c.replicas, c.was.Leader) && !slices.Contains(c.lost, c.was.Leader):
 		c.lastKnown = []kafka.NodeID{c.was.Leader}
 	}
 }
