@@ -42,6 +42,7 @@ type place struct {
 	leader   int32
 	replicas []int32
 	isr      []int32
+	first    []int32 // the replicas in the beginning, which all nodes but the controller go on to tell
 	target   []int32 // of a move; nil for none
 	listed   int
 }
@@ -59,7 +60,7 @@ func newPlaces(t *testing.T, nodes int, partitions map[string][]int32) *places {
 	}
 	for name, replicas := range partitions {
 		n, _ := strconv.Atoi(name[len(name)-1:])
-		p.partitions[name] = &place{topic: name[:len(name)-2], number: int32(n), leader: replicas[0], replicas: replicas, isr: replicas}
+		p.partitions[name] = &place{topic: name[:len(name)-2], number: int32(n), leader: replicas[0], replicas: replicas, isr: replicas, first: replicas}
 	}
 	for key, answer := range map[kmsg.Key]func(kmsg.Request) kmsg.Response{
 		kmsg.ApiVersions: p.apiVersions, kmsg.Metadata: p.metadata, kmsg.AlterPartitionAssignments: p.alter, kmsg.ListPartitionReassignments: p.list,
@@ -141,6 +142,9 @@ func (p *places) metadata(r kmsg.Request) kmsg.Response {
 		}
 		m := kmsg.NewMetadataResponseTopicPartition()
 		m.Partition, m.Leader, m.Replicas, m.ISR = one.number, one.leader, one.replicas, one.isr
+		if p.kfake.CurrentNode() != resp.ControllerID {
+			m.Replicas = one.first
+		}
 		t := &resp.Topics[len(resp.Topics)-1]
 		t.Partitions = append(t.Partitions, m)
 	}
