@@ -31,7 +31,8 @@ func (w *world) produce() {
 	if w.now > w.Duration {
 		return
 	}
-	p, value := int32(w.rng.IntN(w.Partitions)), w.seq
+	w.values++
+	p, value := int32(w.rng.IntN(w.Partitions)), w.values
 	n := w.leaderFor(p)
 	w.reach(n, func() {
 		r := n.replicas[p]

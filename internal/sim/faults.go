@@ -1,12 +1,16 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/headrace/headrace/internal/core/controller"
+)
 
 // A run has a temper: which faults come, and how often, so that some runs are calm in one respect and wild in another.
 
 // faults plans what goes wrong.
 func (w *world) faults() {
-	kinds := []func(){w.crashSome, w.powerCut, w.pauseSome, w.cutSome, w.oneWay, w.badNetwork, w.slowDisk, w.jumpClock, w.powerCutAll}
+	kinds := []func(){w.crashSome, w.powerCut, w.pauseSome, w.cutSome, w.oneWay, w.badNetwork, w.slowDisk, w.jumpClock, w.powerCutAll, w.stopSome, w.balance}
 	var chosen []func()
 	for _, k := range kinds {
 		if w.chance(2) {
@@ -51,6 +55,26 @@ func (w *world) crashFor(n *node, power bool) {
 			n.start()
 		}
 	})
+}
+
+// stopSome lets a process hand over what it leads, and end.
+func (w *world) stopSome() {
+	if n := w.some(); n.up {
+		n.stopping = true
+	}
+}
+
+// balance has the controller give partitions back to their preferred leaders.
+func (w *world) balance() {
+	for _, n := range w.nodes {
+		if n.up && !n.paused && n.member.control != nil {
+			n.member.input(func() {
+				if c := n.member.control; c != nil {
+					c.ask(controller.BalanceLeaders{}, func(any, error) {})
+				}
+			})
+		}
+	}
 }
 
 func (w *world) pauseSome() {

@@ -39,6 +39,7 @@ type node struct {
 	published bool
 	epoch     int64 // of its registration; -1 before
 	asking    bool  // a registration or heartbeat is under way
+	stopping  bool  // it hands over what it leads, to end then
 	replicas  map[int32]*replicaOf
 }
 
@@ -52,7 +53,7 @@ func (n *node) start() {
 	w := n.w
 	n.incarnation++
 	n.up, n.paused, n.parked = true, false, nil
-	n.image, n.published, n.epoch, n.asking = metadata.New(clusterID), false, -1, false
+	n.image, n.published, n.epoch, n.asking, n.stopping = metadata.New(clusterID), false, -1, false, false
 	n.replicas = map[int32]*replicaOf{}
 	for _, l := range n.disk.logs {
 		l.restart()
@@ -242,10 +243,17 @@ func (n *node) heartbeat() {
 	}
 	hb := kmsg.NewPtrBrokerHeartbeatRequest()
 	hb.BrokerID, hb.BrokerEpoch, hb.CurrentMetadataOffset = int32(n.id), n.epoch, int64(n.image.Offset())
+	hb.WantShutdown = n.stopping
 	n.ask(hb, func(v any, err error) {
 		n.asking = false
-		if r, ok := v.(*kmsg.BrokerHeartbeatResponse); err == nil && ok && r.ErrorCode != 0 {
+		r, ok := v.(*kmsg.BrokerHeartbeatResponse)
+		switch {
+		case err != nil || !ok:
+		case r.ErrorCode != 0:
 			n.epoch = -1 // registered by nobody, or another incarnation is
+		case r.ShouldShutdown:
+			n.w.tracef("node %d has handed over", n.id)
+			n.w.crashFor(n, false)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -58,8 +57,8 @@ type world struct {
 	Options
 	rng    *rand.Rand
 	now    time.Duration
-	seq    int
-	events eventHeap
+	events agenda
+	values int // given to records
 	nodes  []*node
 	links  links
 	meta   history
@@ -96,33 +95,9 @@ func Run(seed uint64, o Options) (Result, error) {
 // healTime is how long a healed cluster has to come to rest.
 const healTime = time.Minute
 
-// event is something that happens at a time; those of one time happen in the order in which they were planned.
-type event struct {
-	at  time.Duration
-	seq int
-	do  func()
-}
-
-type eventHeap []event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*h = old[:len(old)-1]
-	return last
-}
-
 // after plans do.
 func (w *world) after(d time.Duration, do func()) {
-	w.seq++
-	heap.Push(&w.events, event{w.now + d, w.seq, do})
+	w.events.add(w.now+d, do)
 }
 
 // every plans do again and again, about an interval apart.
@@ -133,15 +108,22 @@ func (w *world) every(interval time.Duration, do func()) {
 	})
 }
 
+// lookTime is between two looks whether a run is done.
+const lookTime = 50 * time.Millisecond
+
 // until plays events up to a time, or until done says so, which it tells.
 func (w *world) until(end time.Duration, done func() bool) bool {
-	for w.broken == nil && len(w.events) > 0 && w.events[0].at <= end {
-		e := heap.Pop(&w.events).(event)
-		w.now = e.at
+	next := w.now
+	for w.broken == nil && !w.events.empty() && w.events.next() <= end {
+		var do func()
+		w.now, do = w.events.pop()
 		w.result.Events++
-		e.do()
-		if done() {
-			return true
+		do()
+		if w.now >= next {
+			next = w.now + lookTime
+			if done() {
+				return true
+			}
 		}
 	}
 	return false
