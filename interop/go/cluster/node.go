@@ -93,7 +93,8 @@ func (n *Node) Kill() {
 	}
 }
 
-// Stop ends the process cleanly. One that does not end in time is killed, which is an error.
+// Stop ends the process cleanly. One that does not end in time is killed, which is an error; its log has the stacks of all that it
+// was doing.
 func (n *Node) Stop(within time.Duration) error {
 	if err := n.Signal(syscall.SIGTERM); err != nil || n.ended == nil {
 		return err
@@ -102,6 +103,11 @@ func (n *Node) Stop(within time.Duration) error {
 	case <-n.ended:
 		return nil
 	case <-time.After(within):
+		_ = n.Signal(syscall.SIGQUIT) // Go's runtime and Java's alike write the stacks
+		select {
+		case <-n.ended:
+		case <-time.After(3 * time.Second):
+		}
 		n.Kill()
 		return fmt.Errorf("node %d did not stop within %v", n.ID, within)
 	}

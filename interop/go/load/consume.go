@@ -20,6 +20,9 @@ import (
 const (
 	// ConsumerDataLoss: the log ends, or has other epochs, before where the consumer was.
 	ConsumerDataLoss = "consumer-data-loss"
+	// OutOfRange: an offset that was acknowledged is said to be behind the log's end, as a leader may say that was deposed and does
+	// not know yet. By its settings a consumer then begins anew at the start, or goes to the end and skips.
+	OutOfRange = "out-of-range"
 	// DamagedBatch: a batch whose checksum is wrong was served.
 	DamagedBatch = "damaged-batch"
 )
@@ -54,28 +57,39 @@ func (l *Load) replay() {
 
 // read follows the partitions from where it is told until ctx ends, or done says so after a poll.
 func (l *Load) read(ctx context.Context, log *history.Consumer, starts map[int32]int64, done func(at map[int32]int64) bool) {
-	from := map[int32]kgo.Offset{}
 	for p, o := range starts {
-		from[p] = kgo.NewOffset().At(o)
 		log.Assigned(p, o)
 	}
-	cl, err := l.client(log.Name, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: from}), kgo.FetchMaxWait(500*time.Millisecond))
-	if err != nil {
-		l.cfg.Note("client", err.Error())
-		return
-	}
-	defer cl.Close()
 	at := maps.Clone(starts)
-	for ctx.Err() == nil {
-		if done != nil && done(at) {
+	for ctx.Err() == nil && (done == nil || !done(at)) {
+		if err := l.readOn(ctx, log, at, done); err != nil {
+			l.cfg.Note("client", err.Error())
 			return
 		}
+		pause(ctx, retryPause)
+	}
+}
+
+// readOn is one client of read. It ends before its time when an offset is said to be out of range; the next goes on where it was.
+func (l *Load) readOn(ctx context.Context, log *history.Consumer, at map[int32]int64, done func(at map[int32]int64) bool) error {
+	from := map[int32]kgo.Offset{}
+	for p, o := range at {
+		from[p] = kgo.NewOffset().At(o)
+	}
+	cl, err := l.client(log.Name, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: from}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(500*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for ctx.Err() == nil && (done == nil || !done(at)) {
 		fetches := cl.PollFetches(ctx)
-		l.complaints(log.Name, fetches)
-		for p, end := range note(log, fetches) {
-			at[p] = end
+		maps.Copy(at, note(log, fetches))
+		if l.complaints(log.Name, fetches) {
+			break
 		}
 	}
+	return nil
 }
 
 // note writes what was fetched into the log, and returns one past the last offset of each partition.
@@ -92,8 +106,8 @@ func note(log *history.Consumer, fetches kgo.Fetches) map[int32]int64 {
 	return ends
 }
 
-// complaints passes on errors of a fetch that are more than a node that is away.
-func (l *Load) complaints(name string, fetches kgo.Fetches) {
+// complaints passes on errors of a fetch that are more than a node that is away. After some the client does not go on.
+func (l *Load) complaints(name string, fetches kgo.Fetches) (over bool) {
 	for _, e := range fetches.Errors() {
 		var loss *kgo.ErrDataLoss
 		text := fmt.Sprintf("%s, partition %d: %v", name, e.Partition, e.Err)
@@ -101,6 +115,9 @@ func (l *Load) complaints(name string, fetches kgo.Fetches) {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, kgo.ErrClientClosed):
 		case errors.As(e.Err, &loss):
 			l.cfg.Note(ConsumerDataLoss, text)
+		case errors.Is(e.Err, kerr.OffsetOutOfRange):
+			l.cfg.Note(OutOfRange, text)
+			over = true
 		case kerr.IsRetriable(e.Err), errors.Is(e.Err, io.EOF), errors.As(e.Err, new(*net.OpError)), strings.Contains(e.Err.Error(), "unable to dial"):
 		case errors.As(e.Err, new(*kerr.Error)):
 			l.cfg.Note("client", text)
@@ -110,6 +127,7 @@ func (l *Load) complaints(name string, fetches kgo.Fetches) {
 			l.cfg.Note("client", text)
 		}
 	}
+	return over
 }
 
 // ReadAll reads everything from the start until the given ends are reached and notes it as the final read.

@@ -35,7 +35,7 @@ func (l *Load) attend(ctx context.Context, name string) {
 	log := l.cfg.Recorder.Consumer(name, group)
 	cl, err := l.client(name,
 		kgo.ConsumeTopics(l.cfg.Topic), kgo.ConsumerGroup(group),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(time.Second), kgo.RebalanceTimeout(15*time.Second),
 		kgo.FetchMaxWait(500*time.Millisecond),
@@ -51,12 +51,15 @@ func (l *Load) attend(ctx context.Context, name string) {
 	defer cl.CloseAllowingRebalance()
 	for ctx.Err() == nil {
 		fetches := cl.PollRecords(ctx, 2000)
-		l.complaints(name, fetches)
 		if ends := note(log, fetches); len(ends) > 0 {
 			l.gave(ends)
 			l.commit(ctx, cl, log, ends)
 		}
 		cl.AllowRebalance()
+		if l.complaints(name, fetches) {
+			pause(ctx, retryPause)
+			return
+		}
 	}
 }
 

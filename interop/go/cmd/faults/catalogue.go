@@ -104,7 +104,7 @@ func restart(s *stage) (func() error, string, error) {
 		return nil, "", err
 	}
 	if err := n.Stop(stopTime); err != nil {
-		return nil, "", err
+		s.report.anomaly("not-stopped", err.Error()+", in restart")
 	}
 	return n.Start, who, nil
 }

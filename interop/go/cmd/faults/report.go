@@ -66,7 +66,7 @@ func (r *report) note(kind, text string) {
 // complaint is what a client says beside its records. What tells that records are gone or damaged is an anomaly.
 func (r *report) complaint(kind, text string) {
 	switch kind {
-	case load.ProducerDataLoss, load.ConsumerDataLoss, load.DamagedBatch:
+	case load.ProducerDataLoss, load.ConsumerDataLoss, load.OutOfRange, load.DamagedBatch:
 		r.anomaly(kind, text)
 	default:
 		r.note(kind, text)
