@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/vfs"
 )
 
@@ -57,5 +58,18 @@ func TestBrokerConfigsChangeWhileTheNodeRuns(t *testing.T) {
 		if c.Key == "retention.ms" && c.MaybeValue() != "1234567" {
 			t.Errorf("retention.ms is %s", c.MaybeValue())
 		}
+	}
+}
+
+// What a cluster begins with counts on all nodes, whatever their files say later: which replicas may lead follows from it.
+func TestMinISROfTheFileBeginsTheClusterAndNoMore(t *testing.T) {
+	fs := vfs.NewMem()
+	for _, asked := range []string{"2", "3"} {
+		w := newWorld(t, fs, map[string]string{"min.insync.replicas": asked})
+		w.start()
+		if got := conf.TopicLog(nil, w.node.layers(w.node.image.Load())).MinISR; got != 2 {
+			t.Errorf("with %s in the file it is %d", asked, got)
+		}
+		w.stop()
 	}
 }

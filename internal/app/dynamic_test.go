@@ -30,6 +30,7 @@ var otherValue = map[string]string{
 
 // elsewhere are the dynamic keys that give no topic key's default, with the test that shows their effect.
 var elsewhere = []string{
+	"cordoned.log.dirs",         // TestFencedNodesOnlyFillUpAndCordonedNodesAreLeftOut of core/controller
 	"max.connections",           // TestALimitOnConnectionsCanBeSetWhileTheNodeRuns
 	"max.connections.per.ip",    // the same
 	"producer.id.expiration.ms", // TestProducersExpireByTheNewTime

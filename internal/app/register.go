@@ -25,6 +25,7 @@ func (n *Node) register(ctx context.Context) error {
 	for _, tp := range n.set.Strays() {
 		n.Log.Warn("a partition folder belongs to no topic and is left alone: headrace adopt registers it, or remove it", "partition", tp.String())
 	}
+	n.tellMinISR()
 	if n.Offline {
 		return nil
 	}
@@ -202,5 +203,17 @@ func (n *Node) checkOwner(img *metadata.Image) {
 	if self, ok := img.Node(n.Config.ID); ok && epoch >= 0 && self.Epoch > epoch && self.Incarnation != n.incarnation {
 		n.fail(fmt.Errorf("another process has registered as node %d: give one of them another node.id and empty log dirs: %w",
 			n.Config.ID, kerr.DuplicateBrokerRegistration))
+	}
+}
+
+// tellMinISR says so where the file asks for another min.insync.replicas than the cluster has, which is that of the file with
+// which the cluster was begun, until somebody sets another: it must be one for all nodes.
+func (n *Node) tellMinISR() {
+	const key = "min.insync.replicas"
+	img, static := n.quorum.Image(), n.static.Load()
+	asked, given := static.Get(key)
+	if in := layersIn(img, n.Config.ID, *static).BrokerDefault[key]; given && in != "" && in != asked {
+		n.Log.Warn("min.insync.replicas of the configuration has no effect: the cluster has its own, see headrace config set cluster "+key+"=N",
+			"configured", asked, "cluster", in)
 	}
 }

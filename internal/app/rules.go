@@ -60,15 +60,18 @@ func (r configRules) Effective(img *metadata.Image, overrides map[string]string)
 }
 
 func (r configRules) MinISR(img *metadata.Image, topic string) int {
-	return conf.TopicLog(topicOverrides(img, topic), r.layers(img)).MinISR
+	n, _, _ := conf.TopicSafety(topicOverrides(img, topic), r.layers(img))
+	return n
 }
 
 func (r configRules) Unclean(img *metadata.Image, topic string) bool {
-	return conf.TopicLog(topicOverrides(img, topic), r.layers(img)).Unclean
+	_, unclean, _ := conf.TopicSafety(topicOverrides(img, topic), r.layers(img))
+	return unclean
 }
 
 func (r configRules) Flushes(img *metadata.Image, topic string) bool {
-	return conf.TopicLog(topicOverrides(img, topic), r.layers(img)).Durability == conf.DurabilityFlush
+	_, _, durability := conf.TopicSafety(topicOverrides(img, topic), r.layers(img))
+	return durability == conf.DurabilityFlush
 }
 
 func topicOverrides(img *metadata.Image, topic string) map[string]string {

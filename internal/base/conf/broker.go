@@ -66,7 +66,7 @@ var brokerTopics = []Def{
 	{Name: "delete.topic.enable", Kind: Boolean, Default: "true",
 		Doc: "Whether topics can be deleted."},
 	{Name: "min.insync.replicas", Kind: Int, Default: "1", valid: atLeast(1), Update: ClusterWide,
-		Doc: "Default of the topic key min.insync.replicas."},
+		Doc: "Default of the topic key min.insync.replicas. A new cluster takes it from the file of the node that begins it; from then on it is one for all nodes, and changed by headrace config set cluster."},
 	{Name: "unclean.leader.election.enable", Kind: Boolean, Default: "false", Update: ClusterWide,
 		Doc: "Default of the topic key unclean.leader.election.enable."},
 	{Name: "durability", Kind: String, Default: "flush", valid: oneOf("flush", "os"), Update: ClusterWide, Own: true,

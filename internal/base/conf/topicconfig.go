@@ -110,19 +110,29 @@ func TopicLog(overrides map[string]string, l Layers) TopicConfig {
 			DeleteRetention: ms("delete.retention.ms"), MinLag: ms("min.compaction.lag.ms"), MaxLag: ms("max.compaction.lag.ms"),
 			MinDirtyRatio: get("min.cleanable.dirty.ratio").f,
 		},
-		MinISR:  num("min.insync.replicas"),
-		Unclean: get("unclean.leader.election.enable").b,
 	}
+	c.MinISR, c.Unclean, c.Durability = TopicSafety(overrides, l)
 	if get("message.timestamp.type").s == "LogAppendTime" {
 		c.Messages.TimestampType = LogAppendTime
-	}
-	if get("durability").s == "os" {
-		c.Durability = DurabilityOS
 	}
 	if n := get("internal.segment.bytes").i; n > 0 {
 		c.Segments.Bytes = n
 	}
 	return c
+}
+
+// TopicSafety gives only those of TopicLog's values that decide how many replicas must be in sync and who may lead, for who
+// asks that of thousands of topics at once.
+func TopicSafety(overrides map[string]string, l Layers) (minISR int, unclean bool, durability Durability) {
+	get := func(name string) value {
+		d, _ := Lookup(ScopeTopic, name)
+		v, _, _ := l.topic(d, overrides)
+		return v
+	}
+	if get("durability").s == "os" {
+		durability = DurabilityOS
+	}
+	return int(get("min.insync.replicas").i), get("unclean.leader.election.enable").b, durability
 }
 
 // fromMillis turns a number of milliseconds into a duration; what is too large for one is Forever.
