@@ -172,7 +172,7 @@ func (f *replicaFetch) await(ctx context.Context) bool {
 	defer t.Stop()
 	select {
 	case <-f.session.watch.Bell():
-		return f.session.hurried.Load() != f.epoch
+		return true
 	case <-t.C:
 		return false
 	case <-ctx.Done():

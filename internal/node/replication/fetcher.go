@@ -43,7 +43,6 @@ type fetcher struct {
 		wanted map[key]*wanted
 		queue  []key
 		ready  []admitted // for run
-		anew   bool       // the session is to begin anew
 		// round is the request under way that may wait at the leader; its epoch is 0 when there is none.
 		round   round
 		hurried bool // the leader was asked to answer it
@@ -127,15 +126,6 @@ func (f *fetcher) enqueue(k key, w *wanted) {
 	}
 }
 
-// again has the session begin anew, so that the leader hears of all partitions.
-func (f *fetcher) again() {
-	f.mu.Lock()
-	f.mu.anew = true
-	f.mu.Unlock()
-	f.wake()
-	ring(f.queued)
-}
-
 // hurryAfter is how long admitted partitions may wait for others before the leader is asked to answer for them.
 const hurryAfter = 10 * time.Millisecond
 
@@ -193,7 +183,7 @@ func (f *fetcher) next() (admitted, bool) {
 func (f *fetcher) hurry() {
 	f.mu.Lock()
 	of := f.mu.round
-	needed := of.epoch != 0 && !f.mu.hurried && (len(f.mu.ready) > 0 || f.mu.anew)
+	needed := of.epoch != 0 && !f.mu.hurried && len(f.mu.ready) > 0
 	f.mu.hurried = f.mu.hurried || needed
 	f.mu.Unlock()
 	if !needed {
@@ -300,7 +290,7 @@ func (f *fetcher) round(wait time.Duration) error {
 func (f *fetcher) waits(of round, wait time.Duration) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.mu.ready) > 0 || f.mu.anew {
+	if len(f.mu.ready) > 0 {
 		of, wait = round{}, 0
 	}
 	f.mu.round, f.mu.hurried = of, false
@@ -332,16 +322,11 @@ func (f *fetcher) disconnect() {
 func (f *fetcher) take(now time.Time) {
 	f.mu.Lock()
 	f.taken, f.mu.ready = f.mu.ready, f.taken[:0]
-	anew := f.mu.anew
-	f.mu.anew = false
 	f.mu.Unlock()
 	for _, a := range f.taken {
 		f.accept(now, a)
 	}
 	clear(f.taken)
-	if anew {
-		f.session.lost(f.session.id)
-	}
 	if !f.nextDue.IsZero() && !now.Before(f.nextDue) {
 		f.retry(now)
 	}

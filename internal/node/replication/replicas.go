@@ -52,7 +52,6 @@ type Replicas struct {
 	counting sync.Mutex
 	fetchers map[source]*fetcher
 	places   map[kafka.TopicPartition]place
-	epoch    int64 // of this node's registration
 }
 
 // source is which node a fetcher fetches from, and which of its fetchers it is.
@@ -71,7 +70,7 @@ type place struct {
 // New makes Replicas that follow nothing before the first Apply.
 func New(c Config) *Replicas {
 	r := &Replicas{
-		Config: c, each: max(c.Settings().Fetchers, 1), fetchers: map[source]*fetcher{}, places: map[kafka.TopicPartition]place{}, epoch: noEpoch,
+		Config: c, each: max(c.Settings().Fetchers, 1), fetchers: map[source]*fetcher{}, places: map[kafka.TopicPartition]place{},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.reporter = newReporter(r)
@@ -154,7 +153,8 @@ func (r *Replicas) fetcher(of source) *fetcher {
 	return f
 }
 
-// takeNodes ends the fetchers of nodes that are no more, and has the leaders hear of a new registration of this node at once.
+// takeNodes ends the fetchers of nodes that are no more, and has those of nodes that came back try again. Of a new registration of
+// this node the leaders hear with the next requests: until then they refuse what they are told.
 func (r *Replicas) takeNodes(changed []kafka.NodeID, img *metadata.Image) {
 	for of, f := range r.fetchers {
 		if _, there := img.Node(of.leader); !there && slices.Contains(changed, of.leader) {
@@ -162,12 +162,6 @@ func (r *Replicas) takeNodes(changed []kafka.NodeID, img *metadata.Image) {
 			r.counting.Lock()
 			delete(r.fetchers, of)
 			r.counting.Unlock()
-		}
-	}
-	if epoch := r.registration(img); epoch != r.epoch {
-		r.epoch = epoch
-		for _, f := range r.fetchers {
-			f.again()
 		}
 	}
 	for _, f := range r.fetchers {

@@ -113,6 +113,21 @@ func TestFollowerThatIsActiveAgainJoinsAtOnce(t *testing.T) {
 	})
 }
 
+func TestFollowerThatRegistersAnewJoinsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 2)
+		w.topic("t", 1, 1, 2)
+		w.acked(1, "t", 0, "a")
+		time.Sleep(time.Second)
+		w.fence(2)
+		w.node(2).incarnation = kafka.TopicID{99}
+		w.register(w.node(2)) // what it fetched before says nothing of the registration it has now
+		if d := w.until("2 is in sync", func() bool { return len(w.isr("t", 0)) == 2 }); d > 20*time.Millisecond {
+			t.Errorf("in sync after %v", d)
+		}
+	})
+}
+
 func TestFollowerThatCrashedFetchesWhatItLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, 2, 3)

@@ -60,7 +60,10 @@ type node struct {
 	srv      *api.Server
 	replicas *Replicas
 	img      atomic.Pointer[metadata.Image]
-	held     bool // it is not told of changes; guarded by the world's mu
+	dir      kafka.TopicID
+	// incarnation is that of the process.
+	incarnation kafka.TopicID
+	held        bool // it is not told of changes; guarded by the world's mu
 }
 
 const worldCluster = "cluster-of-the-test-00"
@@ -111,7 +114,7 @@ func (w *world) must(_ any, err error) {
 // start starts a node on a file system, registers and unfences it.
 func (w *world) start(id kafka.NodeID, fs *vfs.Mem) *node {
 	w.t.Helper()
-	n := &node{w: w, id: id, fs: fs}
+	n := &node{w: w, id: id, fs: fs, incarnation: kafka.TopicID{byte(id), byte(w.rnd.Uint32()), byte(w.rnd.Uint32())}}
 	d, err := logdir.Open(fs, "/data", logdir.Meta{ClusterID: worldCluster, NodeID: id}, rand.New(rand.NewPCG(uint64(id), 7)), w.log)
 	w.must(d, err)
 	n.set, err = partition.NewSet(partition.Config{
@@ -149,15 +152,18 @@ func (w *world) start(id kafka.NodeID, fs *vfs.Mem) *node {
 	w.nodes[id] = n
 	n.catchUp()
 	w.mu.Unlock()
-	w.register(n, d.Meta().DirectoryID)
+	n.dir = d.Meta().DirectoryID
+	w.register(n)
 	return n
 }
 
-func (w *world) register(n *node, dir kafka.TopicID) {
+// register registers a node under a new epoch, and unfences it.
+func (w *world) register(n *node) {
+	w.t.Helper()
 	req := kmsg.NewPtrBrokerRegistrationRequest()
 	req.Version, req.BrokerID, req.ClusterID = 4, int32(n.id), worldCluster
-	req.IncarnationID = [16]byte{byte(n.id), byte(w.rnd.Uint32()), byte(w.rnd.Uint32())}
-	req.LogDirs = [][16]byte{dir}
+	req.IncarnationID = n.incarnation
+	req.LogDirs = [][16]byte{n.dir}
 	if old, ok := w.image().Node(n.id); ok {
 		req.PreviousBrokerEpoch = old.Epoch
 	}
@@ -516,7 +522,7 @@ func (w *world) until(what string, ok func() bool) time.Duration {
 // same waits until the nodes serve the same values, and returns how long that took.
 func (w *world) same(topic string, number int32, want string, ids ...kafka.NodeID) time.Duration {
 	w.t.Helper()
-	return w.until(fmt.Sprintf("%s-%d is %q on nodes %v", topic, number, want, ids), func() bool {
+	return w.until(fmt.Sprintf("%s-%d is %.40q on nodes %v", topic, number, want, ids), func() bool {
 		for _, id := range ids {
 			if w.read(id, topic, number) != want {
 				return false
