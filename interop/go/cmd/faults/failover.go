@@ -50,10 +50,10 @@ func failoverNames() (names []string) {
 
 const (
 	failoverTopic = "failover"
-	produceWait   = time.Second
-	produceExtra  = 500 * time.Millisecond
+	produceWait   = 200 * time.Millisecond
+	produceExtra  = 100 * time.Millisecond
 	// failoverSettings are what the client that measures was told.
-	failoverSettings = "franz-go: acks=all, idempotent, one record at a time, MetadataMinAge 50ms, retry pause 20ms, produce timeout 1s + 0.5s, dial timeout 0.5s"
+	failoverSettings = "franz-go: acks=all, idempotent, one record at a time, MetadataMinAge 50ms, retry pause 20ms, produce timeout 0.2s + 0.1s, dial timeout 0.5s"
 )
 
 // clocked is a partition with a producer that always has one record on its way.
