@@ -31,6 +31,9 @@ func (n *Node) connect(context.Context) error {
 		},
 		MaxFrame: n.Config.Network.RequestMaxBytes,
 	})
+	n.probes = link.New(link.Config{
+		Self: kafka.NoNode, ClusterID: n.peers.cluster, Dial: n.Env.Dial, Resolve: n.peers.resolve, Log: n.Log.With("component", "link"),
+	})
 	return nil
 }
 

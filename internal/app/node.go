@@ -58,6 +58,7 @@ type Node struct {
 	controllers []net.Listener // for other nodes, as controller.listener.names says
 	incarnation kafka.TopicID  // of this process
 	link        *link.Pool
+	probes      *link.Pool // asks without a name who is alive
 	peers       *peers
 	guard       guard
 	way         way

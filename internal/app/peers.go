@@ -88,11 +88,16 @@ func (p *peers) refusal(req *peer.HelloRequest, own string) *refusal {
 	return p.admit(id, incarnation)
 }
 
-// admit lets a node's process in, unless another with its id is alive.
+// admit lets a node's process in, unless another with its id is alive. That is asked by a probe that says nothing of who asks: one
+// with a name would be judged in the same way at the other end, and after all nodes were restarted together, when each knows all
+// the others by their processes before, every probe would lead to another without end.
 func (p *peers) admit(id kafka.NodeID, incarnation kafka.TopicID) *refusal {
 	p.mu.Lock()
 	before, ok := p.known[id]
 	p.mu.Unlock()
+	if ok && before == incarnation {
+		return nil
+	}
 	if img := p.n.image.Load(); img != nil {
 		if n, registered := img.Node(id); registered && !n.Fenced {
 			before, ok = n.Incarnation, true
@@ -101,7 +106,7 @@ func (p *peers) admit(id kafka.NodeID, incarnation kafka.TopicID) *refusal {
 	if ok && before != incarnation {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if alive, err := p.n.link.Probe(ctx, id, before); err == nil && alive {
+		if alive, err := p.n.probes.Probe(ctx, id, before); err == nil && alive {
 			return &refusal{kerr.DuplicateBrokerRegistration, fmt.Sprintf("another node with the id %d is alive: give one of them another node.id and empty log dirs", id)}
 		}
 	}

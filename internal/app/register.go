@@ -32,7 +32,7 @@ func (n *Node) register(ctx context.Context) error {
 	c := n.Config.Cluster
 	w := liveness.Config{
 		Self: n.Config.ID, Log: n.Log.With("component", "liveness"), Image: n.quorum.Image, Submit: n.quorum.Submit,
-		Probe: n.link.Probe, Down: n.link.Down, LastHeard: n.quorum.LastHeard, LeaderLost: n.quorum.LeaderLost,
+		Probe: n.probes.Probe, Down: n.link.Down, LastHeard: n.quorum.LastHeard, LeaderLost: n.quorum.LeaderLost,
 		Register: n.registerAnew, Session: c.Session, Heartbeat: c.Heartbeat, Unclean: c.UncleanInterval,
 	}
 	if c.BalanceLeaders {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/link"
 	"github.com/headrace/headrace/internal/storage/logdir"
 )
 
@@ -44,8 +45,10 @@ func (n *Node) Close(now time.Time) error {
 	if n.quorum != nil && !several {
 		all = errors.Join(all, n.quorum.Close())
 	}
-	if n.link != nil {
-		n.link.Close()
+	for _, l := range []*link.Pool{n.link, n.probes} {
+		if l != nil {
+			l.Close()
+		}
 	}
 	if n.log != nil {
 		all = errors.Join(all, n.home.CloseLog(now, n.log, n.log.Flushed()))

@@ -82,8 +82,9 @@ func (w *Watch) submit(doing string, req any) {
 	defer cancel()
 	_, err := w.cfg.Submit(ctx, req)
 	var code *kerr.Error
-	if err == nil || w.ctx.Err() != nil || errors.As(err, &code) && code == kerr.NotController {
-		return
+	over := errors.As(err, &code) && (code == kerr.NotController || code == kerr.StaleBrokerEpoch)
+	if err == nil || w.ctx.Err() != nil || over {
+		return // where the epoch is stale the node has come back as another incarnation
 	}
 	w.cfg.Log.Warn("the controller's work on nodes is put off", "doing", doing, "err", err)
 }
