@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"iter"
 	"math"
 
@@ -225,6 +226,40 @@ func CheckCRC(b []byte) error {
 		return ErrCRC
 	}
 	return nil
+}
+
+// CheckAt reads the batch that begins at from and ends before end, through buf, at least a header long, and checks it as CheckCRC
+// does.
+func CheckAt(r io.ReaderAt, from, end int64, buf []byte) (Header, error) {
+	b := buf[:min(int64(len(buf)), end-from)]
+	if n, err := r.ReadAt(b, from); n < len(b) {
+		return Header{}, err
+	}
+	h, err := ParseHeader(b)
+	if err != nil {
+		return h, err
+	}
+	left := int64(h.Size())
+	if left > end-from {
+		return h, ErrShort
+	}
+	want, sum := binary.BigEndian.Uint32(b[atCRC:]), uint32(0)
+	for skip := int64(atAttributes); ; skip = 0 {
+		b = b[:min(int64(len(b)), left)]
+		sum = crc32.Update(sum, castagnoli, b[skip:])
+		from, left = from+int64(len(b)), left-int64(len(b))
+		if left == 0 {
+			break
+		}
+		b = buf[:min(int64(len(buf)), left)]
+		if n, err := r.ReadAt(b, from); n < len(b) {
+			return h, err
+		}
+	}
+	if sum != want {
+		return h, ErrCRC
+	}
+	return h, nil
 }
 
 func checksum(b []byte) uint32 { return crc32.Update(0, castagnoli, b[atAttributes:]) }

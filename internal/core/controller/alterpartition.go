@@ -46,6 +46,8 @@ type proposal struct {
 	asked *kmsg.AlterPartitionRequestTopicPartition
 	isr   []kmsg.AlterPartitionRequestTopicPartitionNewEpochISR
 	again bool // the request named the partition before
+	// withdraws says that the one who asks wants to be counted no longer, and nothing else: see withdraws.
+	withdraws bool
 }
 
 // members are the proposed in-sync replicas, of versions below 3 without their epochs.
@@ -74,7 +76,11 @@ func (s *step) alterISR(in *kmsg.AlterPartitionRequestTopic, p *proposal) kmsg.A
 		return out
 	}
 	c := s.newChange(t, p.asked.Partition)
-	c.recovery = p.asked.LeaderRecoveryState
+	if p.withdraws {
+		c.doubted, c.newEpoch = []kafka.NodeID{p.from}, true
+	} else {
+		c.recovery = p.asked.LeaderRecoveryState
+	}
 	c.isr = make([]kafka.NodeID, len(p.isr))
 	for i, m := range p.isr {
 		c.isr[i] = kafka.NodeID(m.BrokerID)
@@ -83,7 +89,7 @@ func (s *step) alterISR(in *kmsg.AlterPartitionRequestTopic, p *proposal) kmsg.A
 	if r := s.commit(c); r != nil {
 		epoch++
 		// Only a reassignment that this ISR completes takes the leadership away from who asks.
-		if c.leader != p.from {
+		if c.leader != p.from && !p.withdraws {
 			out.ErrorCode = kerr.NewLeaderElected.Code
 			return out
 		}
@@ -127,6 +133,12 @@ func (s *step) checkProposal(now *metadata.Partition, p *proposal) *kerr.Error {
 		return kerr.NotController
 	case epoch < now.LeaderEpoch:
 		return kerr.FencedLeaderEpoch
+	case withdraws(now, p):
+		if len(p.isr) == 0 && len(without(now.ELR, []kafka.NodeID{p.from})) == 0 {
+			return kerr.IneligibleReplica
+		}
+		p.withdraws = true
+		return nil
 	case p.from != now.Leader:
 		return kerr.InvalidRequest
 	case p.asked.PartitionEpoch < now.PartitionEpoch:
@@ -144,6 +156,24 @@ func (s *step) checkProposal(now *metadata.Partition, p *proposal) *kerr.Error {
 		}
 	}
 	return nil
+}
+
+// withdraws tells whether a replica, leader or not, proposes the in-sync replicas as they are without itself. Apache Kafka has no
+// such thing. It says so when it has found its log damaged: what it had is not all there, and must not be what a leader is
+// elected for, while another replica has it. It begins a leader epoch, since the leader may go by what it was told before of how far
+// this replica is, and would propose it again.
+func withdraws(now *metadata.Partition, p *proposal) bool {
+	if !slices.Contains(now.Replicas, p.from) || len(p.isr) != len(without(now.ISR, []kafka.NodeID{p.from})) {
+		return false
+	}
+	for i, m := range p.isr {
+		id := kafka.NodeID(m.BrokerID)
+		again := slices.ContainsFunc(p.isr[:i], func(o kmsg.AlterPartitionRequestTopicPartitionNewEpochISR) bool { return o.BrokerID == m.BrokerID })
+		if id == p.from || again || !slices.Contains(now.ISR, id) {
+			return false
+		}
+	}
+	return true
 }
 
 // validISR tells whether the proposal names replicas, each once, and the leader among them.

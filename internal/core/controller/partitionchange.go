@@ -40,6 +40,8 @@ type change struct {
 
 	// doubted are nodes whose disks may lack what they acknowledged: they are not eligible without being in sync.
 	doubted []kafka.NodeID
+	// newEpoch has a leader epoch begin whoever leads: what the leader was told in this one of how far others are is void.
+	newEpoch bool
 	// lost are nodes whose copy is gone altogether. Nothing but an unclean election makes them lead, even where they were
 	// the last: an empty log that leads would make everybody else's records disappear without a word.
 	lost []kafka.NodeID
@@ -176,7 +178,7 @@ func (s *step) recordOf(c *change) *metadata.PartitionChangeRecord {
 		r.LeaderRecoveryState, changed = c.recovery, true
 	}
 	// A replica that is taken away must not go on being counted by the leader, so that a new leader epoch begins.
-	if c.leader != c.was.Leader || r.Replicas != nil && len(without(c.was.Replicas, c.replicas)) > 0 {
+	if c.newEpoch || c.leader != c.was.Leader || r.Replicas != nil && len(without(c.was.Replicas, c.replicas)) > 0 {
 		r.Leader, changed = c.leader, true
 	}
 	if !changed {

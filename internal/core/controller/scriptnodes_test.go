@@ -92,6 +92,9 @@ func (s *script) isrRequest(w words, lines []string) any {
 		part.PartitionEpoch = int32(l.number("partition-epoch", int(now.PartitionEpoch)))
 		part.LeaderRecoveryState = int8(l.number("recovery", 0))
 		for _, member := range strings.Split(l.keyed["isr"], ",") {
+			if member == "" {
+				continue
+			}
 			id, epoch, given := strings.Cut(member, "@")
 			m := kmsg.NewAlterPartitionRequestTopicPartitionNewEpochISR()
 			n, _ := strconv.Atoi(id)

@@ -44,6 +44,7 @@ type cleaned struct {
 	retryAfter time.Time // when the last try could not be made, for want of room or an error of the disk
 	failures   int
 	ended      bool
+	paused     bool // the log is being closed, and will be opened again
 }
 
 // CleaningRun tells of one compaction of a partition.
@@ -146,7 +147,7 @@ func (c *cleaners) take(now time.Time) *Partition {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.busy[best] != nil || best.cleaned.ended {
+	if c.busy[best] != nil || best.cleaned.ended || best.cleaned.paused {
 		return nil // another took it meanwhile
 	}
 	c.busy[best] = &cleaningRun{began: now, all: 2*state.DirtyBytes + state.CleanBytes, stopped: make(chan struct{})}
@@ -158,7 +159,7 @@ func (c *cleaners) due(p *Partition, now time.Time) (cleaner.State, bool) {
 		return cleaner.State{}, false
 	}
 	c.mu.Lock()
-	skip := c.busy[p] != nil || p.cleaned.ended || p.cleaned.failed != nil || now.Before(p.cleaned.retryAfter)
+	skip := c.busy[p] != nil || p.cleaned.ended || p.cleaned.paused || p.cleaned.failed != nil || now.Before(p.cleaned.retryAfter)
 	c.mu.Unlock()
 	if skip {
 		return cleaner.State{}, false
@@ -258,6 +259,9 @@ func (c *cleaners) tell(p *Partition, n cleaner.Counts, err error) {
 			"keyless", n.Keyless, "keys", n.Keys, "segments", n.SegmentsBefore, "now", n.SegmentsAfter)
 	case errors.Is(err, errCleaningStopped), errors.Is(err, commitlog.ErrCleaningEnded), errors.Is(err, commitlog.ErrClosed):
 	case errors.Is(err, cleaner.ErrCorrupt):
+		p.role.RLock()
+		defer p.role.RUnlock()
+		p.hurt(err)
 		log.Error("log is not compacted any more: it holds what cannot be read; all else of it is served", "dir", p.dir.Path(), "err", err)
 	case errors.Is(err, commitlog.ErrOffline): // for want of room, too
 		p.dir.fail(err)
@@ -273,12 +277,40 @@ func (c *cleaners) tell(p *Partition, n cleaner.Counts, err error) {
 func (c *cleaners) leave(p *Partition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if run := c.busy[p]; run != nil && !p.cleaned.ended {
+	c.stopRun(p)
+	p.cleaned.ended = true
+	c.await(p)
+}
+
+// stopRun has what cleaning of p goes on end soon; mu is locked.
+func (c *cleaners) stopRun(p *Partition) {
+	if run := c.busy[p]; run != nil && !p.cleaned.ended && !p.cleaned.paused {
 		close(run.stopped)
 	}
-	p.cleaned.ended = true
+}
+
+func (c *cleaners) await(p *Partition) {
 	for c.busy[p] != nil {
 		c.free.Wait()
+	}
+}
+
+// pause is leave until resume: the log is opened anew.
+func (c *cleaners) pause(p *Partition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopRun(p)
+	p.cleaned.paused = true
+	c.await(p)
+}
+
+// resume has the log cleaned again. cut says that something was cut off: what kept it from being cleaned is gone then.
+func (c *cleaners) resume(p *Partition, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.cleaned.paused = false
+	if cut {
+		p.cleaned.failed = nil
 	}
 }
 

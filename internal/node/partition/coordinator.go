@@ -26,7 +26,7 @@ func (c CoordinatorLog) Append(now time.Time, epoch kafka.LeaderEpoch, v batch.V
 // Read appends to dst whole batches from the one that holds off, up to the log's end.
 func (c CoordinatorLog) Read(dst []byte, off kafka.Offset, maxBytes int) ([]byte, error) {
 	err := c.p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {
-		plan, err := log.Read(off, log.End(), maxBytes, true)
+		plan, err := c.p.read(log, off, log.End(), maxBytes, true, false)
 		if err != nil {
 			return err
 		}

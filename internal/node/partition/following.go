@@ -60,6 +60,9 @@ func (p *Partition) fetchState() (s FetchState, wait *await.Waiter, ok bool, err
 	if err := p.failed(log); err != nil {
 		return s, nil, false, err
 	}
+	if d := p.damage.Load(); d != nil {
+		return s, nil, false, errDamaged(d.why)
+	}
 	s = FetchState{
 		Leader: p.role.given.Leader, Epoch: p.role.given.LeaderEpoch, Offset: log.End(), LastEpoch: log.LatestEpoch(), LogStart: log.Start(),
 	}

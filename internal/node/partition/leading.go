@@ -6,7 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/replica"
 	"github.com/headrace/headrace/internal/node/await"
@@ -33,14 +32,11 @@ func (p *Partition) FetchAsReplica(now time.Time, f FollowerFetch) (got Fetched,
 		if err := p.replicaOf(l, f); err != nil {
 			return err
 		}
-		got, err = p.planForReplica(log, f)
+		got, err = p.planForReplica(log, l, f)
 		if err != nil || got.Diverging != nil {
 			return err
 		}
-		if err = p.sound(l, f, got.Plan); err == nil {
-			ready, err = p.note(now, log, l, f, got.Plan.Bytes > 0)
-		}
-		if err != nil {
+		if ready, err = p.note(now, log, l, f, got.Plan.Bytes > 0); err != nil {
 			got.Plan.Release()
 			got.Plan = commitlog.ReadPlan{}
 		}
@@ -68,8 +64,9 @@ func (p *Partition) replicaOf(l *replica.Leader, f FollowerFetch) error {
 }
 
 // planForReplica finds nothing in a log that failed: what it says of where epochs end may lack the one that was to begin, and a
-// follower would cut off for that what it has.
-func (p *Partition) planForReplica(log *commitlog.Log, f FollowerFetch) (got Fetched, err error) {
+// follower would cut off for that what it has. A follower that asks for the same a second time may have refused a batch whose
+// checksum is wrong: that is looked at before it is sent again.
+func (p *Partition) planForReplica(log *commitlog.Log, l *replica.Leader, f FollowerFetch) (got Fetched, err error) {
 	if err := p.failed(log); err != nil {
 		return got, err
 	}
@@ -78,46 +75,11 @@ func (p *Partition) planForReplica(log *commitlog.Log, f FollowerFetch) (got Fet
 	if err != nil || got.Diverging != nil {
 		return got, err
 	}
-	got.Plan, err = log.Read(f.Offset, log.End(), f.MaxBytes, f.MinOne)
-	return got, err
-}
-
-// sound looks at the first batch of what a follower asks for a second time: it refuses batches whose checksum is wrong, and then
-// asks again. Where it is this node's disk that has damaged it, nobody is to get it. To check all that is sent would cost what
-// sending files from the page cache saves.
-func (p *Partition) sound(l *replica.Leader, f FollowerFetch, plan commitlog.ReadPlan) error {
 	p.rules.Lock()
 	again := l.Repeats(f.Replica, f.Offset)
 	p.rules.Unlock()
-	if !again || len(plan.Slices) == 0 {
-		return nil
-	}
-	first := plan.Slices[0]
-	b := make([]byte, min(first.Len, batch.HeaderSize))
-	_, err := first.File.ReadAt(b, first.Off)
-	if err == nil {
-		b, err = wholeBatch(first, b)
-	}
-	if err == nil {
-		err = batch.CheckCRC(b)
-	}
-	if err != nil {
-		p.set.Log.Error("a batch is damaged on this disk, and not sent to who follows", "partition", p.tp.String(), "offset", int64(f.Offset),
-			"follower", int32(f.Replica), "err", err)
-		return fmt.Errorf("batch at offset %d of %v is damaged: %w: %w", f.Offset, p.tp, err, kerr.KafkaStorageError)
-	}
-	return nil
-}
-
-// wholeBatch reads the batch that begins with head where the slice does.
-func wholeBatch(s commitlog.Slice, head []byte) ([]byte, error) {
-	h, err := batch.ParseHeader(head)
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, min(h.Size(), s.Len))
-	_, err = s.File.ReadAt(b, s.Off)
-	return b, err
+	got.Plan, err = p.read(log, f.Offset, log.End(), f.MaxBytes, f.MinOne, again)
+	return got, err
 }
 
 // note counts what the follower has. It is called after the read, whose bounds it passed.
@@ -151,10 +113,14 @@ type ISRProposal struct {
 }
 
 // ProposeISR gives the ISR that the controller shall be asked for, if it is not the one there is: without followers that lag for
-// longer than maxLag, with those that caught up. Until it is settled there is no other.
+// longer than maxLag, with those that caught up. Until it is settled there is no other. A damaged replica, leader or not, proposes the
+// ISR without itself.
 func (p *Partition) ProposeISR(now time.Time, maxLag time.Duration) (ISRProposal, bool) {
 	p.role.RLock()
 	defer p.role.RUnlock()
+	if pr, ok := p.withdrawal(); ok {
+		return pr, true
+	}
 	l, log := p.role.leader, p.role.log
 	if l == nil || log == nil {
 		return ISRProposal{}, false

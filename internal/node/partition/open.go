@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/storage/commitlog"
+	"github.com/headrace/headrace/internal/storage/logdir"
 )
 
 // use opens the log if need be and holds the role shared; the caller unlocks it when it no longer touches the log. After an
@@ -40,8 +41,17 @@ func (p *Partition) open() error {
 		return nil
 	}
 	s := p.settings.Load()
-	log, err := p.dir.OpenLog(p.tp, p.id, s.log, time.Now(), p.set.rand())
+	trust, err := p.trust()
 	if err != nil {
+		return err
+	}
+	log, err := p.dir.OpenLogWith(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
+	if err != nil {
+		if trust == logdir.TakeWhole && errors.Is(err, kerr.CorruptMessage) {
+			p.role.RLock()
+			p.hurt(err)
+			p.role.RUnlock()
+		}
 		return p.openFailed(err)
 	}
 	// What was recovered may be in the page cache only. A log that began with a high watermark below its end would look
@@ -105,6 +115,9 @@ func (p *Partition) begin(log *commitlog.Log, opened *settings) error {
 	}
 	hw := min(max(p.dir.HighWatermark(p.tp), log.Start()), log.End())
 	p.role.log = log
+	p.mended(log)
+	p.ends[0].Store(int64(log.End()))
+	p.ends[1].Store(int64(log.End()))
 	p.highWatermark.Store(int64(hw))
 	log.Replicated(hw)
 	p.resetLines(log)

@@ -36,6 +36,9 @@ type Partition struct {
 	dirty                        atomic.Bool // queued with the flusher
 	// stalled is why the last flush could not be made, for want of room; nil once one was.
 	stalled atomic.Pointer[error]
+	damage  atomic.Pointer[damage] // set with role held; nil for a log that is well
+	// ends are where the log ended at the last calls of age, the older first: what lies beyond that was written since.
+	ends    [2]atomic.Int64
 	traffic traffic
 	cleaned cleaned
 

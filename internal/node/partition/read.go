@@ -94,7 +94,7 @@ func (p *Partition) plan(log *commitlog.Log, at Position) (f Fetched, err error)
 	case at.Offset >= limit:
 		return f, nil
 	}
-	f.Plan, err = log.Read(at.Offset, limit, at.MaxBytes, at.MinOne)
+	f.Plan, err = p.read(log, at.Offset, limit, at.MaxBytes, at.MinOne, false)
 	if err != nil || !at.Committed || f.Plan.Bytes == 0 {
 		return f, err
 	}
@@ -186,6 +186,10 @@ func (p *Partition) OffsetFor(timestamp int64, epoch kafka.LeaderEpoch, committe
 			f.Offset, f.Timestamp, f.Epoch, found, err = log.MaxTimestamp(limit)
 		default:
 			f.Offset, f.Timestamp, f.Epoch, found, err = log.OffsetForTimestamp(timestamp, limit)
+		}
+		if errors.Is(err, kerr.CorruptMessage) && p.shared() {
+			p.hurt(err)
+			return errDamaged(err)
 		}
 		if err != nil {
 			return err

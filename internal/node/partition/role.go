@@ -90,6 +90,7 @@ func (p *Partition) update(given metadata.Partition) error {
 	defer p.role.Unlock()
 	was := p.role.given
 	p.role.given = given
+	defer p.reconsider()
 	log := p.role.log
 	if log == nil {
 		return nil
@@ -148,6 +149,7 @@ func (p *Partition) configure(s *settings) {
 func (p *Partition) nodesChanged(now time.Time) error {
 	p.role.Lock()
 	defer p.role.Unlock()
+	defer p.reconsider()
 	log := p.role.log
 	switch {
 	case log == nil:

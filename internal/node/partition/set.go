@@ -44,7 +44,7 @@ type Config struct {
 	// DirFailed, when set, is told of a log dir that went offline.
 	DirFailed func(path string, err error)
 	// ISRChanged, when set, is told of a partition led here of which a follower caught up: somebody should call its ProposeISR
-	// soon. It is called by who serves the follower's fetch, often, and must not block.
+	// soon. It is called by who serves the follower's fetch, often, and must not block. It is told of damaged replicas, too.
 	ISRChanged func(*Partition)
 	ReplicaLag time.Duration // replica.lag.time.max.ms, 30 s
 	// Incarnation is that of this process. When set, nothing is led here before the metadata has the node registered under it:

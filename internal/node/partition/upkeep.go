@@ -169,6 +169,7 @@ func (s *Set) retain(now time.Time) {
 
 func (p *Partition) retain(log *commitlog.Log, now time.Time) error {
 	defer log.DeleteExpiredFiles(now)
+	p.age(log)
 	if err := log.RollIfDue(now); err != nil {
 		return err
 	}

@@ -104,6 +104,9 @@ func (r *Replicas) place(tp kafka.TopicPartition) {
 		return
 	}
 	role := p.Role()
+	if p.Damaged() {
+		r.reporter.note(p)
+	}
 	if role.Leads {
 		r.leave(tp)
 		if len(role.Replicas) > 1 {

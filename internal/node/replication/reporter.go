@@ -166,6 +166,7 @@ func (p *reporter) collect() map[*partition.Partition]partition.ISRProposal {
 		for part := range p.r.Set.Led() {
 			noted = append(noted, part)
 		}
+		noted = append(noted, p.r.Set.Hurt()...)
 	}
 	now, lag := time.Now(), p.r.Settings().Lag
 	proposals := map[*partition.Partition]partition.ISRProposal{}

@@ -37,6 +37,7 @@ type world struct {
 	settings conf.ReplicasConfig
 	minISR   int
 	rackWare bool
+	cleaner  func() conf.CleanerConfig
 	log      *slog.Logger
 
 	mu    sync.Mutex // publishing, and nodes
@@ -56,11 +57,11 @@ type node struct {
 	w        *world
 	id       kafka.NodeID
 	fs       *vfs.Mem
+	dir      kafka.TopicID
 	set      *partition.Set
 	srv      *api.Server
 	replicas *Replicas
 	img      atomic.Pointer[metadata.Image]
-	dir      kafka.TopicID
 	// incarnation is that of the process.
 	incarnation kafka.TopicID
 	held        bool // it is not told of changes; guarded by the world's mu
@@ -124,7 +125,8 @@ func (w *world) start(id kafka.NodeID, fs *vfs.Mem) *node {
 			c.MinISR = w.minISR
 			return c
 		},
-		ISRChanged: func(p *partition.Partition) { n.replicas.ISRChanged(p) },
+		ISRChanged:  func(p *partition.Partition) { n.replicas.ISRChanged(p) },
+		Incarnation: n.incarnation, Cleaner: w.cleaner,
 	})
 	w.must(n.set, err)
 	n.img.Store(metadata.New(worldCluster))
@@ -172,6 +174,9 @@ func (w *world) register(n *node) {
 	l := kmsg.NewBrokerRegistrationRequestListener()
 	l.Name, l.Host, l.Port = "PLAINTEXT", "127.0.0.1", 9000+uint16(n.id)
 	req.Listeners = append(req.Listeners, l)
+	feature := kmsg.NewBrokerRegistrationRequestFeature()
+	feature.Name, feature.MaxSupportedVersion = "eligible.leader.replicas.version", 1
+	req.Features = append(req.Features, feature)
 	reply, err := w.submit(req)
 	w.must(reply, err)
 	w.must(w.submit(controller.FenceNode{ID: n.id, Epoch: reply.(*kmsg.BrokerRegistrationResponse).BrokerEpoch}))
@@ -530,4 +535,9 @@ func (w *world) same(topic string, number int32, want string, ids ...kafka.NodeI
 		}
 		return true
 	})
+}
+
+// eligible has the controller keep eligible replicas.
+func (w *world) eligible() {
+	w.apply(&metadata.FeatureLevelRecord{Name: "eligible.leader.replicas.version", Level: 1})
 }

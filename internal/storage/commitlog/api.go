@@ -14,11 +14,18 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/cleaner"
+	"github.com/headrace/headrace/internal/storage/segment"
 )
 
 // ErrOffline is the error of a log that had a failed write or flush. Nothing is tried again; what was flushed before can
 // still be read.
 var ErrOffline = fmt.Errorf("log is offline: %w", kerr.KafkaStorageError)
+
+// ErrDamaged says that of what the log once had on disk something is not there any more, or cannot be read.
+var ErrDamaged = segment.ErrDamaged
+
+// ErrShort is the ErrDamaged of a log that ends before OpenOptions.Known. What it has is right.
+var ErrShort = fmt.Errorf("log is shorter than it was: %w", ErrDamaged)
 
 // Config are the settings of a topic that concern its logs. DefaultConfig has Kafka's defaults; the zero value is invalid.
 type Config struct {
@@ -77,6 +84,12 @@ type OpenOptions struct {
 	RecoveryPoint, LogStart kafka.Offset
 	Cleaned                 kafka.Offset // likewise: up to where the log was compacted
 	Clean                   bool         // the last stop was a clean one: nothing is scanned
+	// Known is an offset that the log once reached. One that would end before it is refused with ErrShort, and left as it is: who
+	// opens it has others to fetch the rest from, and they must not take it for whole. 0 takes any end.
+	Known kafka.Offset
+	// Salvage has all of the log checked, whatever was flushed or stopped cleanly, and ends it before the first batch that is
+	// not right.
+	Salvage bool
 	// Renew says that a sync failed since the recovery point: what is recovered is written again, as the system may only
 	// seem to have it on the disk.
 	Renew bool

@@ -35,6 +35,9 @@ func Open(o OpenOptions) (*Log, error) {
 }
 
 func open(o OpenOptions) (*Log, error) {
+	if o.Salvage {
+		o.RecoveryPoint, o.Clean, o.Known = 0, false, 0
+	}
 	if err := o.Config.validate(); err != nil {
 		return nil, err
 	}
@@ -167,7 +170,7 @@ func (l *Log) load(o OpenOptions) error {
 	}
 	point := o.RecoveryPoint
 	if o.Clean {
-		err = l.loadTail()
+		err = l.loadTail(o.Known)
 		point = maxOffset
 	} else {
 		err = l.recover(o)
@@ -176,6 +179,9 @@ func (l *Log) load(o OpenOptions) error {
 		return err
 	}
 	end := l.active().Next()
+	if err := reaches(end, o.Known); err != nil {
+		return err
+	}
 	if o.LogStart > end {
 		l.log.Warn("log ends before its start: nothing of it is kept", "dir", l.dir, "end", end, "start", o.LogStart)
 		return l.restart(o.LogStart)
@@ -215,13 +221,24 @@ func (l *Log) refuseOldFormats() error {
 	return nil
 }
 
-func (l *Log) loadTail() error {
+// reaches refuses an end before what the log once reached. It is asked before anything is cut off.
+func reaches(end, known kafka.Offset) error {
+	if end < known {
+		return fmt.Errorf("it ends at offset %d, and reached %d before: %w", end, known, ErrShort)
+	}
+	return nil
+}
+
+func (l *Log) loadTail(known kafka.Offset) error {
 	found, err := l.active().Tail(l.mu.config.IndexIntervalBytes)
 	if err != nil {
 		return err
 	}
 	if found.Beyond == 0 {
 		return nil
+	}
+	if err := reaches(l.active().Next(), known); err != nil {
+		return fmt.Errorf("%w: %w", err, found.Reason)
 	}
 	l.mu.changed = true
 	l.log.Warn("log does not end with a whole batch, though it was stopped cleanly", "dir", l.dir, "cut", found.Beyond, "err", found.Reason)
@@ -255,6 +272,9 @@ func (l *Log) recover(o OpenOptions) error {
 		last := i+1 == len(l.mu.segments)
 		jump := next-1-s.Base() > maxOffsetDelta
 		if found.Beyond > 0 || !last && s.Next() != next && next > o.Cleaned && !traces.found && !jump {
+			if err := reaches(s.Next(), o.Known); err != nil {
+				return errors.Join(err, found.Reason)
+			}
 			l.log.Warn("log cut off after its last right batch", "dir", l.dir, "end", s.Next(), "cut", found.Beyond,
 				"point", o.RecoveryPoint, "err", found.Reason)
 			return l.cutAfter(i, o.RecoveryPoint)

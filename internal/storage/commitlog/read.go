@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/storage/segment"
 )
@@ -40,6 +42,32 @@ func (p *ReadPlan) ReadAll(dst []byte) ([]byte, error) {
 		}
 	}
 	return dst, nil
+}
+
+// checkBuffer is what Check reads at a time.
+const checkBuffer = 64 << 10
+
+var checkBuffers = sync.Pool{New: func() any { return new([checkBuffer]byte) }}
+
+// Check reads the planned batches and compares their checksums. at is the base offset of the first that is not right, or where one
+// should begin; the error then is kerr.CorruptMessage.
+func (p *ReadPlan) Check() (at kafka.Offset, err error) {
+	buf := checkBuffers.Get().(*[checkBuffer]byte)
+	defer checkBuffers.Put(buf)
+	at = p.First
+	for _, s := range p.Slices {
+		for pos, end := s.Off, s.Off+int64(s.Len); pos < end; {
+			h, err := batch.CheckAt(s.File, pos, end, buf[:])
+			if err == nil && h.BaseOffset < at {
+				err = fmt.Errorf("batch at offset %d where %d was expected: %w", h.BaseOffset, at, kerr.CorruptMessage)
+			}
+			if err != nil {
+				return at, fmt.Errorf("%s at byte %d: %w", s.File.Name(), pos, err)
+			}
+			pos, at = pos+int64(h.Size()), h.NextOffset()
+		}
+	}
+	return kafka.NoOffset, nil
 }
 
 // readError makes sure that an error of the disk has a meaning for the protocol.

@@ -48,8 +48,9 @@ type Dir struct {
 		// untouched are the partitions found at the start and not opened since: the marker of the last stop tells of
 		// them still, and after a crash they have not been recovered.
 		untouched map[kafka.TopicPartition]bool
-		suspect   bool // a log failed to open or to close: no marker
-		closed    bool
+		// suspect are partitions whose log failed to open or to close: while there are any, no stop is a clean one.
+		suspect map[kafka.TopicPartition]bool
+		closed  bool
 	}
 }
 
@@ -102,7 +103,7 @@ func (d *Dir) load(want Meta, rnd *rand.Rand) error {
 	if err := d.loadCheckpoints(); err != nil {
 		return err
 	}
-	d.mu.open = map[kafka.TopicPartition]*commitlog.Log{}
+	d.mu.open, d.mu.suspect = map[kafka.TopicPartition]*commitlog.Log{}, map[kafka.TopicPartition]bool{}
 	return d.scan()
 }
 

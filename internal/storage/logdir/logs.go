@@ -18,23 +18,44 @@ import (
 // OpenLog opens or makes the log of tp with its checkpointed recovery point and start. Different logs may be opened in
 // parallel. A zero id takes the one in the folder.
 func (d *Dir) OpenLog(tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
+	return d.OpenLogWith(TakeAnyEnd, tp, id, cfg, now, rnd)
+}
+
+// Trust says what is done about a log that is not what it was.
+type Trust int8
+
+const (
+	// TakeAnyEnd ends a log where its right batches do, and refuses one that is damaged in what was flushed.
+	TakeAnyEnd Trust = iota
+	// TakeWhole refuses, too, a log that ends before what the checkpoints tell of it: commitlog.ErrShort.
+	TakeWhole
+	// Salvage checks all of the log, and ends it before the first batch that is damaged.
+	Salvage
+)
+
+// OpenLogWith is OpenLog for a replica that is not the only one.
+func (d *Dir) OpenLogWith(t Trust, tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
 	o := commitlog.OpenOptions{FS: d.fs, Dir: filepath.Join(d.path, tp.String()), Partition: tp, TopicID: id, Config: cfg,
 		Now: now, Rand: rnd, Log: d.log.With("partition", tp.String())}
 	var err error
 	if o.Clean, err = d.reserve(tp); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
 	}
-	l, err := d.openReserved(o)
+	l, err := d.openReserved(o, t)
 	d.settle(tp, l, err)
 	return l, err
 }
 
-func (d *Dir) openReserved(o commitlog.OpenOptions) (*commitlog.Log, error) {
+func (d *Dir) openReserved(o commitlog.OpenOptions, t Trust) (*commitlog.Log, error) {
 	if err := d.forgetFormer(o.Partition, o.Dir); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
 	}
 	o.RecoveryPoint, o.LogStart = d.offset(recoveryFile, o.Partition), d.offset(logStartFile, o.Partition)
 	o.Cleaned = d.offset(cleanerFile, o.Partition)
+	o.Salvage = t == Salvage
+	if t == TakeWhole {
+		o.Known = max(o.RecoveryPoint, d.HighWatermark(o.Partition))
+	}
 	o.Renew = d.failedBefore
 	return commitlog.Open(o)
 }
@@ -63,9 +84,10 @@ func (d *Dir) settle(tp kafka.TopicPartition, l *commitlog.Log, err error) {
 	if err == nil {
 		d.mu.open[tp] = l
 		delete(d.mu.untouched, tp)
+		delete(d.mu.suspect, tp)
 	} else {
 		delete(d.mu.open, tp)
-		d.mu.suspect = true // what a half-done recovery left must not be called clean
+		d.mu.suspect[tp] = true // what a half-done recovery left must not be called clean
 	}
 	d.mu.Unlock()
 	if final(err) || vfs.Broken(err) {
@@ -87,7 +109,7 @@ func (d *Dir) Abandon(l *commitlog.Log) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.mu.open, l.Partition())
-	d.mu.suspect = true
+	d.mu.suspect[l.Partition()] = true
 }
 
 // forgetFormer makes durable that nothing is known of a partition whose folder is not there: offsets of a former
@@ -141,6 +163,7 @@ func (d *Dir) forgetFolder(tp kafka.TopicPartition) {
 	defer d.mu.Unlock()
 	delete(d.mu.open, tp)
 	delete(d.mu.untouched, tp)
+	delete(d.mu.suspect, tp)
 	d.forget(tp)
 }
 

@@ -107,7 +107,9 @@ func (d *Dir) CloseLog(now time.Time, l *commitlog.Log, hw kafka.Offset) error {
 	if d.mu.open[tp] == l {
 		delete(d.mu.open, tp)
 	}
-	d.mu.suspect = d.mu.suspect || err != nil
+	if err != nil {
+		d.mu.suspect[tp] = true
+	}
 	d.mu.Unlock()
 	if err == nil {
 		return nil
@@ -173,7 +175,7 @@ func (d *Dir) mayMark() bool {
 	// A node opens the metadata log at its start, or not at all because it is another cluster's.
 	delete(d.mu.untouched, kafka.TopicPartition{Topic: kafka.MetadataTopic})
 	switch {
-	case d.mu.closed || d.mu.suspect || len(d.mu.open) > 0:
+	case d.mu.closed || len(d.mu.suspect) > 0 || len(d.mu.open) > 0:
 		d.log.Warn("no clean-shutdown marker is written: a log failed to open or to close")
 		return false
 	case !d.wasClean && len(d.mu.untouched) > 0:
