@@ -59,6 +59,11 @@ func (g *guard) suspect(id kafka.NodeID) {
 	}
 }
 
+func (g *guard) lapsed() bool {
+	w := g.started()
+	return w != nil && w.Lapsed()
+}
+
 func (g *guard) changed(img *metadata.Image) {
 	if w := g.started(); w != nil {
 		w.Changed(img)

@@ -200,6 +200,7 @@ func (n *Node) openPartitions(context.Context) (err error) {
 		ReplicaLag:         n.Config.Replicas.Lag,
 		Incarnation:        n.incarnation,
 		ISRChanged:         func(p *partition.Partition) { n.replicas.ISRChanged(p) },
+		Lapsed:             n.guard.lapsed,
 	})
 	if err == nil {
 		n.replicate()

@@ -109,8 +109,14 @@ func (n *Node) catchUp(ctx context.Context) error {
 	}
 }
 
-// greet tells the other nodes that this one is back: they call it less and less often while it is away.
+// greet tells the other nodes that this one is back: they call it less and less often while it is away, and not at all at an
+// address that they do not know.
 func (n *Node) greet(ctx context.Context) {
+	host, port, err := n.peerAddress()
+	if h, p, known := n.quorum.Address(n.Config.ID); err == nil && known && (h != host || p != port) {
+		n.announce(ctx)
+		return
+	}
 	var all sync.WaitGroup
 	defer all.Wait()
 	for at := range n.addresses() {
