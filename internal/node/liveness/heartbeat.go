@@ -61,6 +61,7 @@ func (w *Watch) heartbeat() {
 	req.WantShutdown = stopping
 	ctx, cancel := context.WithTimeout(w.ctx, w.cfg.Session)
 	defer cancel()
+	sent := time.Now()
 	reply, err := w.cfg.Submit(ctx, req)
 	if err != nil {
 		if w.ctx.Err() == nil {
@@ -74,6 +75,8 @@ func (w *Watch) heartbeat() {
 		return
 	}
 	switch err := kerr.ErrorForCode(answer.ErrorCode); {
+	case err == nil && !answer.IsFenced:
+		w.assure(sent)
 	case err == nil:
 	case errors.Is(err, kerr.StaleBrokerEpoch), errors.Is(err, kerr.BrokerIDNotRegistered):
 		if stopping {

@@ -73,6 +73,7 @@ type Watch struct {
 	several  bool         // the cluster has other nodes
 	fenced   bool         // this node is, by the newest Image
 	stopping bool
+	assured  time.Time // that nobody leads in this node's place: see Lapsed
 	probing  map[kafka.NodeID]bool
 	gone     []kafka.NodeID // found not alive, to be fenced
 }
@@ -85,6 +86,7 @@ func Start(cfg Config) (*Watch, error) {
 	w := &Watch{
 		cfg: cfg, beat: make(chan struct{}, 1), look: make(chan struct{}, 1), empty: make(chan struct{}), taken: make(chan struct{}, 1),
 		sessions: newSessions(cfg.Session, 2*cfg.Heartbeat), before: kafka.NoNode, probing: map[kafka.NodeID]bool{},
+		assured: time.Now(),
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.all.Go(w.heartbeats)
@@ -111,6 +113,9 @@ func (w *Watch) Changed(img *metadata.Image) {
 	was, wasFenced := w.several, w.fenced
 	w.several = len(img.Nodes()) > 1
 	w.fenced = !ok || self.Fenced
+	if w.several && !was {
+		w.assured = time.Now() // as the only node it was its own controller until now
+	}
 	if w.several && !was || w.fenced && !wasFenced {
 		wake(w.beat)
 	}

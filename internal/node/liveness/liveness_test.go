@@ -317,3 +317,48 @@ func TestSessionsDoNotCountTheTimeTheControllerSlept(t *testing.T) {
 		t.Errorf("a node that is no longer watched: %v", over)
 	}
 }
+
+func TestANodeThatHearsOfNoControllerIsNotSureThatItLeads(t *testing.T) {
+	for name, controller := range map[string]kafka.NodeID{"a follower of the metadata": 2, "the controller": 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := start(t, 1, 2, 3)
+				w.led(controller)
+				w.within(10*time.Second, 2, 3)
+				if w.Lapsed() {
+					t.Error("lapsed while the controller answers")
+				}
+				w.mu.Lock()
+				w.refuses = true
+				w.mu.Unlock()
+				// The last heartbeat that was answered was sent at most half a second ago.
+				w.within(3*time.Second+time.Millisecond, 2, 3)
+				if !w.Lapsed() {
+					t.Error("not lapsed when a controller that had no heartbeat would fence it")
+				}
+				w.mu.Lock()
+				w.refuses = false
+				w.mu.Unlock()
+				w.within(time.Second, 2, 3)
+				if w.Lapsed() {
+					t.Error("lapsed though the controller answers again")
+				}
+			})
+		})
+	}
+}
+
+func TestANodeAloneIsSureThatItLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1)
+		w.within(time.Hour)
+		if w.Lapsed() {
+			t.Error("lapsed, with nobody there to lead in its place")
+		}
+		w.apply(&metadata.RegisterBrokerRecord{Node: 2, Incarnation: kafka.TopicID{2}, Epoch: 20})
+		w.Changed(w.image())
+		if w.Lapsed() {
+			t.Error("lapsed at the moment at which another node comes")
+		}
+	})
+}

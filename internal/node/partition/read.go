@@ -58,9 +58,18 @@ func (p *Partition) led(epoch kafka.LeaderEpoch, f func(log *commitlog.Log, l *r
 func (p *Partition) Fetch(at Position) (f Fetched, err error) {
 	err = p.led(at.Epoch, func(log *commitlog.Log, _ *replica.Leader) error {
 		f, err = p.plan(log, at)
-		return err
+		return p.ifSure(err)
 	})
 	return f, err
+}
+
+// ifSure is the error of a read, unless it says that something does not exist and this node may no longer know: clients give up
+// their position for it.
+func (p *Partition) ifSure(err error) error {
+	if errors.Is(err, kerr.OffsetOutOfRange) && p.set.Lapsed() {
+		return fmt.Errorf("%v, as far as this node knows, which hears of no controller: %w", err, errNotLeader)
+	}
+	return err
 }
 
 // FetchNearby is Fetch for a consumer that takes a follower too (KIP-392). A follower has what its leader told it is committed.
@@ -76,7 +85,8 @@ func (p *Partition) FetchNearby(at Position) (Fetched, error) {
 	if p.role.leader == nil && !p.follows() {
 		return Fetched{}, errNotLeader
 	}
-	return p.plan(log, at)
+	f, err := p.plan(log, at)
+	return f, p.ifSure(err)
 }
 
 func (p *Partition) plan(log *commitlog.Log, at Position) (f Fetched, err error) {
@@ -208,6 +218,9 @@ func (p *Partition) OffsetFor(timestamp int64, epoch kafka.LeaderEpoch, committe
 }
 
 func (p *Partition) latestKnown(l *replica.Leader) error {
+	if p.set.Lapsed() {
+		return errNotLeader
+	}
 	p.rules.Lock()
 	defer p.rules.Unlock()
 	return l.LatestKnown()

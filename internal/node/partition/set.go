@@ -50,11 +50,17 @@ type Config struct {
 	// Incarnation is that of this process. When set, nothing is led here before the metadata has the node registered under it:
 	// see nodes.
 	Incarnation kafka.TopicID
+	// Lapsed tells whether others may lead in this node's place without its knowing; nil means never. What is committed here is
+	// served all the same, but nobody is told then that an offset does not exist, or where the log ends.
+	Lapsed func() bool
 }
 
 func (c *Config) setDefaults() {
 	if c.ProducerExpiration == nil {
 		c.ProducerExpiration = func() time.Duration { return 24 * time.Hour }
+	}
+	if c.Lapsed == nil {
+		c.Lapsed = func() bool { return false }
 	}
 	if c.Cleaner == nil {
 		c.Cleaner = func() conf.CleanerConfig { return conf.CleanerConfig{Backoff: 15 * time.Second} }
