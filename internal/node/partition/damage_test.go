@@ -39,6 +39,7 @@ func TestADamagedFollowerIsCutWhenItIsCountedNoLonger(t *testing.T) {
 		put(t, r.node(1), "two")
 		r.sync(2)
 		p := r.node(2)
+		r.hosts[1].checkpoint(r.hosts[1].dirs[0])
 		p.age(p.openLog())
 		p.age(p.openLog())
 		spoil(t, disk, 65)
@@ -72,6 +73,10 @@ func TestADamagedFollowerIsCutWhenItIsCountedNoLonger(t *testing.T) {
 		synctest.Wait()
 		if _, ok := p.ProposeISR(time.Now(), time.Second); ok || p.Damaged() || p.LogEnd() != 0 {
 			t.Fatalf("counted no longer: the log ends at %d, damaged %v", p.LogEnd(), p.Damaged())
+		}
+		r.round(2)
+		if point := slurp(t, disk, "/data/recovery-point-offset-checkpoint"); !bytes.Contains(point, []byte("t 0 0\n")) {
+			t.Errorf("appended to, and the recovery point is %q", point)
 		}
 		r.sync(2)
 		if got := contents(t, p); len(got) != 2 || got[0] != "one" || got[1] != "two" {
