@@ -180,6 +180,9 @@ func (n *Node) Dial(ctx context.Context, network, address string) (net.Conn, err
 	return n.dial(ctx, network, address)
 }
 
+// Failed gets a reason if the node must not go on, as when it was removed from its cluster; it is then to be closed.
+func (n *Node) Failed() <-chan error { return n.node.Failed() }
+
 // Close lets requests under way finish, for ten seconds at most, writes everything to the disk, marks the stop as clean, and
 // ends the node's goroutines. Later calls return what the first did.
 func (n *Node) Close() error { return n.close() }

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/peer"
 	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/liveness"
 )
@@ -56,13 +59,36 @@ func (n *Node) previousEpoch() int64 {
 }
 
 // registerAnew registers the process once more, whose registration was replaced or removed. Nothing says what its disk holds
-// of what was acknowledged since: it counts as stopped uncleanly.
+// of what was acknowledged since: it counts as stopped uncleanly. One that was removed from the cluster altogether stops instead:
+// it may have been decommissioned, and only a new start says that it is wanted again.
 func (n *Node) registerAnew(ctx context.Context) error {
+	if n.removed(ctx) {
+		err := errors.New("this node was removed from the cluster (unregistered); if it is started again it comes back")
+		n.fail(err)
+		return err
+	}
 	err := n.registerAs(ctx, -1)
 	if errors.Is(err, kerr.DuplicateBrokerRegistration) {
 		n.fail(err)
 	}
 	return err
+}
+
+// removed tells whether the active controller, another node, counts this one no more among the members of the quorum, so that it
+// hears of nothing that is decided.
+func (n *Node) removed(ctx context.Context) bool {
+	st := n.quorum.Status()
+	at, ok := n.peers.resolve(st.Leader)
+	if st.Leader == n.Config.ID || !ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	resp, err := n.link.Hello(ctx, at)
+	if err != nil || resp.Leader != resp.NodeID {
+		return false
+	}
+	return !slices.ContainsFunc(resp.Members, func(m peer.Member) bool { return kafka.NodeID(m.ID) == n.Config.ID })
 }
 
 // registerAs asks until the controller has decided. A node whose id is taken asks for a while: what has it may be the process
@@ -187,6 +213,9 @@ func (n *Node) unfence(ctx context.Context) error {
 		}
 	}
 }
+
+// Failed gets the reason for which the node must not go on, if there comes to be one: whoever runs it closes it.
+func (n *Node) Failed() <-chan error { return n.failed }
 
 // fail notes why the node must not go on. The first reason counts.
 func (n *Node) fail(err error) {

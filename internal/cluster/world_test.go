@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,8 +181,8 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 // topic makes a topic with replicas on all nodes.
 func (w *world) topic(name string, partitions int32) {
 	w.t.Helper()
-	min := "2"
-	if _, err := kadm.NewClient(w.client()).CreateTopic(w.t.Context(), partitions, int16(len(w.nodes)), map[string]*string{"min.insync.replicas": &min}, name); err != nil {
+	least := strconv.Itoa(min(2, len(w.nodes)))
+	if _, err := kadm.NewClient(w.client()).CreateTopic(w.t.Context(), partitions, int16(len(w.nodes)), map[string]*string{"min.insync.replicas": &least}, name); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -83,7 +83,10 @@ func (w *Watch) heartbeat() {
 			w.emptied() // whatever it led is led by others
 			return
 		}
-		if err := w.cfg.Register(ctx); err != nil && w.ctx.Err() == nil {
+		err := w.cfg.Register(ctx)
+		if err == nil {
+			wake(w.beat) // it is fenced before the next
+		} else if w.ctx.Err() == nil {
 			w.cfg.Log.Warn("the node's registration is gone, and cannot be made anew yet", "err", err)
 		}
 		return

@@ -47,7 +47,7 @@ func start(t *testing.T, nodes ...kafka.NodeID) *world {
 		Self: 1, Log: slog.New(slog.DiscardHandler), Image: w.image, Submit: w.submit, Probe: w.probe,
 		Down: func() []kafka.NodeID { return w.down }, LastHeard: func(id kafka.NodeID) time.Time { return w.heard[id] },
 		LeaderLost: func(id kafka.NodeID) { w.note("leader lost: %d", id) },
-		Register:   func(context.Context) error { w.note("register"); return nil },
+		Register:   w.register,
 		Session:    3 * time.Second, Heartbeat: 500 * time.Millisecond,
 	})
 	if err != nil {
@@ -104,6 +104,15 @@ func (w *world) submit(_ context.Context, req any) (any, error) {
 		return controller.FencedNode{Changed: true}, nil
 	}
 	return nil, kerr.UnsupportedVersion
+}
+
+// register has the controller take heartbeats again.
+func (w *world) register(context.Context) error {
+	w.note("register")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer.ErrorCode = 0
+	return nil
 }
 
 func (w *world) probe(_ context.Context, to kafka.NodeID, incarnation kafka.TopicID) (bool, error) {
@@ -244,8 +253,11 @@ func TestANodeWhoseRegistrationIsGoneRegistersAnew(t *testing.T) {
 			w.mu.Lock()
 			w.answer.ErrorCode = code.Code
 			w.mu.Unlock()
-			w.want(w.within(499*time.Millisecond), "register")
+			w.want(w.within(500*time.Millisecond), "register")
 			w.Close()
+			if n := len(w.beats); n < 2 {
+				t.Errorf("%d heartbeats: the first after the registration is due at once", n)
+			}
 		}
 	})
 }
