@@ -50,7 +50,6 @@ const (
 type seeker struct {
 	n       *Node
 	fresh   map[kafka.NodeID]bool // of the list, those that have no cluster yet
-	through []string              // addresses to join by
 	said    map[string]string     // what came of asking an address, for the log
 	told    time.Time             // when the log was last told
 	again   time.Duration

@@ -288,8 +288,7 @@ func TestNewcomerGetsALargeSnapshot(t *testing.T) {
 func TestLedFollowsTheLeadership(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		leads := map[kafka.NodeID]bool{}
-		var w *world
-		w = startWorld(t, 12, nil)
+		w := startWorld(t, 12, nil)
 		w.config = func(c *Config) {
 			id := c.NodeID
 			c.Led = func(leading bool, term int32) {
