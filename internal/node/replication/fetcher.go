@@ -246,7 +246,7 @@ func (f *fetcher) rest(d time.Duration) {
 
 // wait is how long the next request may wait at the leader.
 func (f *fetcher) wait(now time.Time) time.Duration {
-	if f.session.epoch == 0 {
+	if f.session.epoch == 0 && !f.session.none {
 		return 0 // it cannot be hurried: the session has no name yet
 	}
 	d := f.r.Settings().FetchWait

@@ -39,6 +39,7 @@ type followed struct {
 // It belongs to a fetcher's goroutine, knows no clock and no network, and in the long run allocates nothing for a request.
 type session struct {
 	id, epoch int32
+	none      bool // the leader kept none when it was last asked; its answers may wait all the same, or the rounds would spin
 	parts     map[key]*followed
 	changed   []*followed
 	forgotten []key
@@ -160,7 +161,7 @@ func (s *session) answered(resp *kmsg.FetchResponse) error {
 		return err
 	}
 	s.id = resp.SessionID
-	if s.id == 0 { // the leader keeps none: each request names all
+	if s.none = s.id == 0; s.none { // each request names all
 		s.lost(0)
 		return nil
 	}
