@@ -98,6 +98,9 @@ func (w *world) submit(_ context.Context, req any) (any, error) {
 		answer := w.answer
 		return &answer, nil
 	case controller.FenceNode:
+		if !req.Fenced {
+			return nil, kerr.InvalidRequest
+		}
 		w.note("fence %d of epoch %d", req.ID, req.Epoch)
 		w.apply(metadata.FenceBroker(req.ID, req.Epoch))
 		w.Changed(w.image())
