@@ -48,12 +48,12 @@ const (
 // it had acknowledged. So the nodes of a new list wait for one another, and one that comes back with an empty disk finds that
 // the others have a cluster, and joins it, as a node that begins anew.
 type seeker struct {
-	n       *Node
-	fresh   map[kafka.NodeID]bool // of the list, those that have no cluster yet
-	said    map[string]string     // what came of asking an address, for the log
-	told    time.Time             // when the log was last told
-	again   time.Duration
-	taken   time.Time // when somebody first said that this node's id is taken; zero for never
+	n     *Node
+	fresh map[kafka.NodeID]bool // of the list, those that have no cluster yet
+	said  map[string]string     // what came of asking an address, for the log
+	told  time.Time             // when the log was last told
+	again time.Duration
+	taken time.Time // when somebody first said that this node's id is taken; zero for never
 }
 
 // findCluster finds out which cluster a node without data belongs to. A node with data knows, and only looks whether the others
