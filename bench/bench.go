@@ -9,7 +9,6 @@ import (
 
 	"github.com/headrace/headrace/bench/side"
 	"github.com/headrace/headrace/bench/tool"
-	"github.com/headrace/headrace/bench/wire"
 )
 
 // bench runs the sessions on both systems, again and again, and collects what the works measured.
@@ -58,16 +57,19 @@ func (b *bench) session(ctx context.Context, s session, pair int, system side.Sy
 	st := &stage{ctx: ctx, system: system, dir: dir, tools: b.tools, size: b.size}
 	var broken error
 	if !s.ownServers {
-		st.server, _, broken = st.start(filepath.Join(dir, "server"), wire.Probe{Topic: "ready", Partitions: 1, Create: true})
+		st.nodes, broken = st.ready(filepath.Join(dir, "server"), max(1, s.nodes))
 	}
 	for _, w := range s.works {
-		if broken == nil && st.server != nil {
-			broken = st.server.Alive()
+		if broken == nil {
+			broken = st.nodes.Alive()
 		}
 		b.work(ctx, st, w, pair, broken)
 	}
-	if st.server != nil && !s.ownServers {
-		if _, err := st.server.Stop(); err != nil {
+	// What goes on when all nodes of a cluster stop at once is nobody's measure: the last ones hand over to nobody.
+	if len(st.nodes) > 1 {
+		st.nodes.Kill()
+	} else if len(st.nodes) == 1 {
+		if _, err := st.nodes[0].Stop(); err != nil {
 			progress("%s: %v", system.Name, err)
 		}
 	}
@@ -96,19 +98,16 @@ func (b *bench) work(ctx context.Context, st *stage, w work, pair int, broken er
 	progress("%s", sam.line(w))
 }
 
-// try runs a work for a bounded time, and not past the end of its server.
+// try runs a work for a bounded time, and not past the end of a server of its session.
 func (b *bench) try(ctx context.Context, st *stage, w work) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
-	if st.server != nil {
-		var release func()
-		ctx, release = st.server.Context(ctx)
-		defer release()
-	}
+	ctx, release := st.nodes.Context(ctx)
+	defer release()
 	st.ctx = ctx
 	f, err := w.run(st)
-	if err != nil && st.server != nil {
-		err = errors.Join(err, st.server.Alive())
+	if err != nil {
+		err = errors.Join(err, st.nodes.Alive())
 	}
 	if err != nil {
 		return nil, err

@@ -76,18 +76,40 @@ func TestARowWithAFailedRunHasFailed(t *testing.T) {
 	}
 }
 
-func TestTheTableReplacesTheOneBefore(t *testing.T) {
-	text := "before\n" + tableBegins + "\nold\n" + tableEnds + "\nafter\n"
-	got, err := replaceTable(text, "new\n")
-	if err != nil || got != "before\n"+tableBegins+"\n\nnew\n\n"+tableEnds+"\nafter\n" {
-		t.Errorf("%q, %v", got, err)
+func TestATableReplacesTheOneBefore(t *testing.T) {
+	const head, end = "before\n" + tableBegins + "\n", tableEnds + "\nbetween\n" + clusterBegins + "\n"
+	text := head + "old\n" + end + "old too\n" + tableEnds + "\nafter\n"
+	one := report{Rows: []outcome{{Work: "w", Title: "a row"}}, Works: []described{{"w", "this"}}}
+	three := report{Rows: []outcome{{Work: "cluster-w", Title: "another"}}, Works: []described{{"cluster-w", "that"}}}
+	both := report{Rows: append(one.Rows, three.Rows...), Works: append(one.Works, three.Works...)}
+	tables := func(first, second string) string { return head + first + end + second + tableEnds + "\nafter\n" }
+	first, second := "\n"+markdown(one)+"\n", "\n"+markdown(three)+"\n"
+	for _, c := range []struct {
+		r    report
+		want string
+	}{
+		{one, tables(first, "old too\n")}, {three, tables("old\n", second)}, {both, tables(first, second)},
+	} {
+		got, err := replaceTables(text, c.r)
+		if err != nil || got != c.want {
+			t.Errorf("%q, %v, want %q", got, err, c.want)
+		}
+		if again, err := replaceTables(got, c.r); err != nil || again != got {
+			t.Errorf("the second time it differs: %q, %v", again, err)
+		}
 	}
-	again, err := replaceTable(got, "new\n")
-	if err != nil || again != got {
-		t.Errorf("the second time it differs: %q, %v", again, err)
-	}
-	if _, err := replaceTable("nothing", "new"); err == nil {
+	if _, err := replaceTables("nothing", one); err == nil {
 		t.Error("a file without marks is written")
+	}
+}
+
+func TestWorksOnClustersAreNamedForIt(t *testing.T) {
+	for _, s := range plan() {
+		for _, w := range s.works {
+			if cluster := strings.HasPrefix(w.name, clusterPrefix); cluster != strings.HasPrefix(s.name, "cluster") || s.nodes > 1 && !cluster {
+				t.Errorf("work %s in session %s of %d nodes", w.name, s.name, s.nodes)
+			}
+		}
 	}
 }
 

@@ -25,10 +25,12 @@ type work struct {
 	run  func(*stage) (figures, error)
 }
 
-// session is a list of works on one server. Where ownServers is set, the works start servers themselves.
+// session is a list of works on one server, or on a cluster of so many nodes. Where ownServers is set, the works start servers
+// themselves.
 type session struct {
 	name       string
 	works      []work
+	nodes      int // 0 is one
 	ownServers bool
 }
 
@@ -50,6 +52,12 @@ type size struct {
 	IdlePartitions int           `json:"idle_partitions"`
 	ColdRecords    int           `json:"cold_records"`
 	Cold           time.Duration `json:"cold_ns"`
+
+	ClusterWarmup     int           `json:"cluster_warmup_records"`
+	ClusterProduce    int           `json:"cluster_produce_records"`
+	ClusterTopics     int           `json:"cluster_topics"` // of topicPartitions each
+	ClusterIdleTopics int           `json:"cluster_idle_topics"`
+	ClusterIdle       time.Duration `json:"cluster_idle_ns"`
 }
 
 const recordSize = 1024
@@ -61,6 +69,7 @@ func fullSize() size {
 		ManyPartitions: 1000, ManyWarmup: 2_000_000, Many: 12 * time.Second, Crowd: 12 * time.Second,
 		FullPartitions: 2000, FullRecords: 10_000_000, IdlePartitions: 5000,
 		ColdRecords: 1_000_000, Cold: 8 * time.Second,
+		ClusterWarmup: 500_000, ClusterProduce: 2_000_000, ClusterTopics: 10, ClusterIdleTopics: 3, ClusterIdle: 30 * time.Second,
 	}
 }
 
@@ -72,6 +81,7 @@ func shortSize() size {
 		ManyPartitions: 1000, ManyWarmup: 500_000, Many: 5 * time.Second, Crowd: 5 * time.Second,
 		FullPartitions: 200, FullRecords: 500_000, IdlePartitions: 500,
 		ColdRecords: 500_000, Cold: 4 * time.Second,
+		ClusterWarmup: 100_000, ClusterProduce: 300_000, ClusterTopics: 1, ClusterIdleTopics: 1, ClusterIdle: 10 * time.Second,
 	}
 }
 
@@ -178,5 +188,39 @@ func plan() []session {
 				},
 			},
 		}},
+		{name: "cluster", nodes: clusterNodes, works: []work{{
+			name: "cluster-throughput", run: clusterThroughput,
+			how: "as throughput, on three nodes that are broker and controller each, three replicas and min.insync.replicas=2; processor time and memory are those of the three nodes, summed",
+			rows: []row{
+				{"cluster-produce", "three nodes: produce 1 KiB × 6 partitions × 3 replicas, acks=all, Kafka without flush", "records/s", figure.RatioAtLeast(1)},
+				{"cluster-produce-cpu", "three nodes: processor time a GB produced", "s/GB", figure.RatioAtMost(0.5)},
+				{"cluster-produce-memory", "three nodes: resident memory under the produce load", "MB", figure.RatioAtMost(0.3)},
+				{"cluster-consume-cpu", "three nodes: processor time a GB consumed", "s/GB", figure.RatioAtMost(0.5)},
+				{"cluster-consume", "three nodes: consume", "MB/s", figure.Aim{}},
+			},
+		}}},
+		{name: "cluster-idle", nodes: clusterNodes, works: []work{{
+			name: "cluster-idle", run: clusterIdle,
+			how: "three nodes with 3 topics of 1,000 partitions, three replicas and a record each, to which nobody talks; processor time of the three nodes over 30 s, from 10 s after the last record",
+			rows: []row{
+				{"cluster-idle-cpu", "three nodes, 3,000 idle partitions × 3 replicas: processor time a second", "ms", figure.Aim{}},
+			},
+		}}},
+		{name: "cluster-partitions", nodes: clusterNodes, works: []work{{
+			name: "cluster-partitions", run: clusterPartitions,
+			how: "three nodes: 10 topics of 1,000 partitions and three replicas, one request after the other, from the first request until every partition's leader tells its end; then the growth of resident memory of all nodes by their replicas, 5 s after that, and again 5 s after each partition got one record",
+			rows: []row{
+				{"cluster-create", "three nodes: create 10,000 partitions × 3 replicas", "s", figure.AtMost(10)},
+				{"cluster-replica", "memory an idle replica, new", "KB", figure.AtMost(30)},
+				{"cluster-replica-written", "memory an idle replica that holds a record", "KB", figure.AtMost(30)},
+			},
+		}}},
+		{name: "cluster-restart", ownServers: true, works: []work{{
+			name: "cluster-restart", run: clusterRestart,
+			how: "the same partitions with a record each; a node that does not lead the metadata is killed (kill -9) and, when the others have noticed and each partition has got one more record without it, started: from the start of its process until another node says that all of its replicas are in sync",
+			rows: []row{
+				{"cluster-restart", "three nodes: one killed and started, until its 10,000 replicas are in sync", "s", figure.AtMost(3)},
+			},
+		}}},
 	}
 }

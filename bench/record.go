@@ -3,35 +3,61 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
-// The table in the README stands between these marks.
+// The tables in the README stand between these marks: that of one node, and that of the works on a cluster.
 const (
-	tableBegins = "<!-- table: bench/run --record writes what follows -->"
-	tableEnds   = "<!-- end of table -->"
+	tableBegins   = "<!-- table: bench/run --record writes what follows -->"
+	clusterBegins = "<!-- table of three nodes: bench/run --record writes what follows -->"
+	tableEnds     = "<!-- end of table -->"
+
+	clusterPrefix = "cluster-" // of the names of works
 )
 
-// recordTable replaces the table in file with that of r.
+// recordTable replaces the tables in file of which r has rows.
 func recordTable(file string, r report) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	replaced, err := replaceTable(string(text), markdown(r))
+	replaced, err := replaceTables(string(text), r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return os.WriteFile(file, []byte(replaced), 0o644)
 }
 
-func replaceTable(text, table string) (string, error) {
-	before, rest, ok := strings.Cut(text, tableBegins)
+func replaceTables(text string, r report) (string, error) {
+	for begins, cluster := range map[string]bool{tableBegins: false, clusterBegins: true} {
+		part := r.part(cluster)
+		if len(part.Rows) == 0 {
+			continue
+		}
+		var err error
+		if text, err = replaceTable(text, begins, markdown(part)); err != nil {
+			return "", err
+		}
+	}
+	return text, nil
+}
+
+// part is the report with only the works on clusters, or only those on one node.
+func (r report) part(cluster bool) report {
+	other := func(work string) bool { return strings.HasPrefix(work, clusterPrefix) != cluster }
+	r.Rows = slices.DeleteFunc(slices.Clone(r.Rows), func(o outcome) bool { return other(o.Work) })
+	r.Works = slices.DeleteFunc(slices.Clone(r.Works), func(d described) bool { return other(d.Name) })
+	return r
+}
+
+func replaceTable(text, begins, table string) (string, error) {
+	before, rest, ok := strings.Cut(text, begins)
 	_, after, ok2 := strings.Cut(rest, tableEnds)
 	if !ok || !ok2 {
-		return "", fmt.Errorf("no marks %q and %q", tableBegins, tableEnds)
+		return "", fmt.Errorf("no marks %q and %q", begins, tableEnds)
 	}
-	return before + tableBegins + "\n\n" + table + "\n" + tableEnds + after, nil
+	return before + begins + "\n\n" + table + "\n" + tableEnds + after, nil
 }
 
 func markdown(r report) string {

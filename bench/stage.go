@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -27,8 +28,8 @@ const (
 type stage struct {
 	ctx    context.Context // of one work
 	system side.System
-	server *side.Server // nil in a session whose works start their own
-	dir    string       // for servers of the work's own
+	nodes  side.Nodes // one, or those of a cluster; none in a session whose works start their own
+	dir    string     // for servers of the work's own
 	tools  tool.Set
 	size   size
 }
@@ -55,39 +56,69 @@ func (s *stage) start(dir string, p wire.Probe) (*side.Server, wire.Ready, error
 	return server, ready, nil
 }
 
-// topic makes a topic and waits until all its partitions have a leader.
+// ready makes what a session runs on: one server, or a cluster.
+func (s *stage) ready(dir string, count int) (side.Nodes, error) {
+	if count > 1 {
+		return s.cluster(dir, count)
+	}
+	server, _, err := s.start(dir, wire.Probe{Topic: "ready", Partitions: 1, Create: true})
+	if err != nil {
+		return nil, err
+	}
+	return side.Nodes{server}, nil
+}
+
+// topic makes a topic with a replica on every node and waits until all its partitions have a leader.
 func (s *stage) topic(name string, partitions int32, configs map[string]*string) error {
 	return s.topics([]string{name}, partitions, configs)
 }
 
 func (s *stage) topics(names []string, partitions int32, configs map[string]*string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.server.Address))
+	if err := s.create(names, partitions, configs); err != nil {
+		return err
+	}
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = kadm.NewClient(client).ListEndOffsets(s.ctx, names...)
+	return err
+}
+
+// create makes topics with a replica on every node.
+func (s *stage) create(names []string, partitions int32, configs map[string]*string) error {
+	client, err := s.client()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	made, err := admin.CreateTopics(s.ctx, partitions, 1, configs, names...)
+	made, err := admin.CreateTopics(s.ctx, partitions, int16(len(s.nodes)), configs, names...)
 	if err == nil {
 		err = made.Error()
 	}
 	if err != nil {
 		return fmt.Errorf("create topics: %w", err)
 	}
-	_, err = admin.ListEndOffsets(s.ctx, names...)
-	return err
+	return nil
 }
 
-// cpu measures the processor time of the broker over f.
+func (s *stage) client(more ...kgo.Opt) (*kgo.Client, error) {
+	seeds := kgo.SeedBrokers(strings.Split(s.nodes.Addresses(), ",")...)
+	return kgo.NewClient(append(more, seeds)...)
+}
+
+// cpu measures the processor time of the nodes over f.
 func (s *stage) cpu(f func() error) (time.Duration, error) {
-	before, err := proc.CPU(s.server.PID())
+	before, err := proc.CPU(s.nodes.PIDs()...)
 	if err != nil {
 		return 0, err
 	}
 	if err := f(); err != nil {
 		return 0, err
 	}
-	after, err := proc.CPU(s.server.PID())
+	after, err := proc.CPU(s.nodes.PIDs()...)
 	return after - before, err
 }
 

@@ -17,7 +17,7 @@ func cold(s *stage) (figures, error) {
 	if err := s.topics([]string{oldTopic, liveTopic}, 6, nil); err != nil {
 		return nil, err
 	}
-	if _, err := s.tools.Produce(s.ctx, s.server.Address, tool.ProduceLoad{Topic: oldTopic, Records: s.size.ColdRecords, RecordSize: recordSize}); err != nil {
+	if _, err := s.tools.Produce(s.ctx, s.nodes.Addresses(), tool.ProduceLoad{Topic: oldTopic, Records: s.size.ColdRecords, RecordSize: recordSize}); err != nil {
 		return nil, err
 	}
 	syncDisks()
@@ -33,7 +33,7 @@ func cold(s *stage) (figures, error) {
 		return nil, err
 	}
 	old := partitionDirs(oldTopic)
-	if _, err := proc.Evict(s.server.DataDir(), func(path string) bool { return !old(path) }); err != nil {
+	if _, err := proc.Evict(s.nodes[0].DataDir(), func(path string) bool { return !old(path) }); err != nil {
 		return nil, err
 	}
 	coldLoad, coldDisk, err := s.besideReader()
@@ -59,19 +59,19 @@ func (s *stage) reads() int {
 
 // live is the producer whose latency is watched.
 func (s *stage) live() (tool.Load, error) {
-	return s.tools.Bench(s.ctx, s.server.Address, "produce", "--topic", liveTopic, "--rate", "20000", "--record-size", strconv.Itoa(recordSize),
+	return s.tools.Bench(s.ctx, s.nodes.Addresses(), "produce", "--topic", liveTopic, "--rate", "20000", "--record-size", strconv.Itoa(recordSize),
 		"--linger", "0s", "--warmup", "1s", "--duration", s.size.Cold.String())
 }
 
 // besideReader is live while old records are read at a fixed rate, and the bytes that came from the disk for that.
 func (s *stage) besideReader() (tool.Load, int64, error) {
-	before, err := proc.DiskRead(s.server.PID())
+	before, err := proc.DiskRead(s.nodes[0].PID())
 	if err != nil {
 		return tool.Load{}, 0, err
 	}
 	reader := make(chan error, 1)
 	go func() {
-		_, err := s.tools.Bench(s.ctx, s.server.Address, "consume", "--topic", oldTopic, "--rate", strconv.Itoa(readRate),
+		_, err := s.tools.Bench(s.ctx, s.nodes.Addresses(), "consume", "--topic", oldTopic, "--rate", strconv.Itoa(readRate),
 			"--records", strconv.Itoa(s.reads()))
 		reader <- err
 	}()
@@ -82,6 +82,6 @@ func (s *stage) besideReader() (tool.Load, int64, error) {
 	if err != nil {
 		return load, 0, err
 	}
-	after, err := proc.DiskRead(s.server.PID())
+	after, err := proc.DiskRead(s.nodes[0].PID())
 	return load, after - before, err
 }

@@ -19,7 +19,7 @@ func connections(s *stage) (f figures, err error) {
 	if err := s.topics(topics, 1, nil); err != nil {
 		return nil, err
 	}
-	c, err := crowd.Gather(s.ctx, s.server.Address, crowd.Load{Idle: 1000, Producers: producers, Every: every, RecordSize: 200, Topics: topics})
+	c, err := crowd.Gather(s.ctx, s.nodes.Addresses(), crowd.Load{Idle: 1000, Producers: producers, Every: every, RecordSize: 200, Topics: topics})
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func connections(s *stage) (f figures, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m, memoryErr := proc.MemoryOf(s.server.PID())
+	m, memoryErr := proc.MemoryOf(s.nodes.PIDs()...)
 	return figures{
 		"connections-cpu": cpu.Seconds(), "connections-sent": load.sent, "connections-read": load.read,
 		"connections-memory": megabytes(m.Resident),
@@ -98,7 +98,7 @@ func idlePartitions(s *stage) (figures, error) {
 	}
 	// Keys of several times as many values leave no partition out.
 	records := 12 * s.size.IdlePartitions
-	if _, err := s.tools.Bench(s.ctx, s.server.Address, "produce", "--topic", topic, "--rate", "0", "--record-size", "10",
+	if _, err := s.tools.Bench(s.ctx, s.nodes.Addresses(), "produce", "--topic", topic, "--rate", "0", "--record-size", "10",
 		"--keys", fmt.Sprint(records), "--records", fmt.Sprint(records)); err != nil {
 		return nil, err
 	}
@@ -106,20 +106,22 @@ func idlePartitions(s *stage) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	each := func(m, base proc.Memory) (resident, private float64) {
-		n := float64(s.size.IdlePartitions) * 1e3
-		return float64(m.Resident-base.Resident) / n, float64(m.Private-base.Private) / n
-	}
 	f := figures{}
-	f["idle-partition"], f["idle-partition-private"] = each(made, before)
-	f["idle-partition-written"], f["idle-partition-written-private"] = each(written, before)
+	f["idle-partition"], f["idle-partition-private"] = growth(before, made, s.size.IdlePartitions)
+	f["idle-partition-written"], f["idle-partition-written-private"] = growth(before, written, s.size.IdlePartitions)
 	return f, nil
 }
 
-// settled is the broker's memory after some time of rest.
+// growth is by how many kilobytes memory grew for each of count things.
+func growth(from, to proc.Memory, count int) (resident, private float64) {
+	n := float64(count) * 1e3
+	return float64(to.Resident-from.Resident) / n, float64(to.Private-from.Private) / n
+}
+
+// settled is the memory of all nodes after some time of rest.
 func (s *stage) settled() (proc.Memory, error) {
 	if err := s.wait(settle); err != nil {
 		return proc.Memory{}, err
 	}
-	return proc.MemoryOf(s.server.PID())
+	return proc.MemoryOf(s.nodes.PIDs()...)
 }

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/headrace/headrace/bench/side"
 	"github.com/headrace/headrace/bench/wire"
 )
 
@@ -27,7 +28,7 @@ func startFull(s *stage) (f figures, err error) {
 	}
 	defer func() { server.Kill() }() // whichever is the last one
 	on := *s
-	on.server = server
+	on.nodes = side.Nodes{server}
 	if err := on.topic(topic, s.size.FullPartitions, nil); err != nil {
 		return nil, err
 	}

@@ -13,13 +13,21 @@ import (
 // ticks of the processor clock in a second: USER_HZ, the same on every Linux that Go knows.
 const ticks = 100
 
-// CPU is the processor time that the process pid has used, all its threads together, in user and kernel mode.
-func CPU(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+// CPU is the processor time that the processes have used together, with all their threads, in user and kernel mode.
+func CPU(pids ...int) (time.Duration, error) {
+	var sum time.Duration
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, err
+		}
+		one, err := parseStat(string(text))
+		if err != nil {
+			return 0, err
+		}
+		sum += one
 	}
-	return parseStat(string(text))
+	return sum, nil
 }
 
 func parseStat(text string) (time.Duration, error) {
@@ -54,13 +62,23 @@ type Memory struct {
 	Peak     int64 // the most that was ever resident
 }
 
-// MemoryOf reads the memory of the process pid.
-func MemoryOf(pid int) (Memory, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return Memory{}, err
+// MemoryOf reads the memory of the processes and sums it up.
+func MemoryOf(pids ...int) (Memory, error) {
+	var sum Memory
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return Memory{}, err
+		}
+		one, err := parseStatus(string(text))
+		if err != nil {
+			return Memory{}, err
+		}
+		sum.Resident += one.Resident
+		sum.Private += one.Private
+		sum.Peak += one.Peak
 	}
-	return parseStatus(string(text))
+	return sum, nil
 }
 
 func parseStatus(text string) (Memory, error) {

@@ -8,7 +8,7 @@ import (
 // sampleEvery is how often a Sampler looks.
 const sampleEvery = 100 * time.Millisecond
 
-// Sampler watches the memory of a process and keeps the most it saw.
+// Sampler watches the memory of processes, summed up, and keeps the most it saw.
 type Sampler struct {
 	stop chan struct{}
 	done sync.WaitGroup
@@ -16,14 +16,14 @@ type Sampler struct {
 	err  error
 }
 
-// Watch starts to sample the process pid.
-func Watch(pid int) *Sampler {
+// Watch starts to sample the processes.
+func Watch(pids ...int) *Sampler {
 	s := &Sampler{stop: make(chan struct{})}
 	s.done.Go(func() {
 		tick := time.NewTicker(sampleEvery)
 		defer tick.Stop()
 		for {
-			m, err := MemoryOf(pid)
+			m, err := MemoryOf(pids...)
 			if err != nil {
 				s.err = err
 				return

@@ -37,7 +37,7 @@ func (j Java) Command(heap string, more []string, class string, args ...string) 
 func NewKafka(j Java) System {
 	return System{
 		Name:    Kafka,
-		prepare: func(dir string, port int) error { return prepareKafka(j, dir, port) },
+		prepare: func(dir string, p place) error { return prepareKafka(j, dir, p) },
 		command: func(dir string) *exec.Cmd {
 			more := []string{
 				"-Xlog:gc*:file=" + filepath.Join(dir, "kafkaServer-gc.log") + ":time,tags:filecount=10,filesize=100M",
@@ -48,29 +48,36 @@ func NewKafka(j Java) System {
 	}
 }
 
-func prepareKafka(j Java, dir string, port int) error {
+func prepareKafka(j Java, dir string, p place) error {
 	file := filepath.Join(dir, "server.properties")
-	if err := os.WriteFile(file, []byte(kafkaConfig(dir, port)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(kafkaConfig(dir, p)), 0o600); err != nil {
 		return err
 	}
-	id, err := clusterID()
-	if err != nil {
-		return err
+	args := []string{"format", "--cluster-id", p.cluster, "--config", file}
+	if p.alone() {
+		args = append(args, "--standalone")
 	}
-	cmd := j.Command("-Xmx256M", nil, "kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", id, "--config", file)
+	cmd := j.Command("-Xmx256M", nil, "kafka.tools.StorageTool", args...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("format: %w: %s", err, out)
 	}
 	return nil
 }
 
-// kafkaConfig is what a broker needs to run alone. The numbers are those of the server.properties that Apache Kafka ships; what
-// it leaves to the broker's defaults, flushing above all, is left here too.
-func kafkaConfig(dir string, port int) string {
+// kafkaConfig is what a broker needs to run alone or, where it is one of several, to be broker and controller of a cluster. The
+// numbers are those of the server.properties that Apache Kafka ships, but for the replicas of internal topics, which a cluster has
+// as many of as it has nodes; what the file leaves to the broker's defaults, flushing above all, is left here too.
+func kafkaConfig(dir string, p place) string {
+	port, replicas := p.port(), strconv.Itoa(len(p.ports))
+	inSync := strconv.Itoa(len(p.ports)/2 + 1)
+	quorum := "controller.quorum.voters=" + p.voters(1)
+	if p.alone() {
+		quorum = "controller.quorum.bootstrap.servers=" + address(port+1)
+	}
 	lines := []string{
 		"process.roles=broker,controller",
-		"node.id=1",
-		"controller.quorum.bootstrap.servers=" + address(port+1),
+		"node.id=" + strconv.Itoa(p.id),
+		quorum,
 		"controller.listener.names=CONTROLLER",
 		"listeners=PLAINTEXT://" + address(port) + ",CONTROLLER://" + address(port+1),
 		"advertised.listeners=PLAINTEXT://" + address(port) + ",CONTROLLER://" + address(port+1),
@@ -83,11 +90,11 @@ func kafkaConfig(dir string, port int) string {
 		"log.dirs=" + DataDir(dir),
 		"num.partitions=1",
 		"num.recovery.threads.per.data.dir=1",
-		"offsets.topic.replication.factor=1",
-		"share.coordinator.state.topic.replication.factor=1",
-		"share.coordinator.state.topic.min.isr=1",
-		"transaction.state.log.replication.factor=1",
-		"transaction.state.log.min.isr=1",
+		"offsets.topic.replication.factor=" + replicas,
+		"share.coordinator.state.topic.replication.factor=" + replicas,
+		"share.coordinator.state.topic.min.isr=" + inSync,
+		"transaction.state.log.replication.factor=" + replicas,
+		"transaction.state.log.min.isr=" + inSync,
 		"log.retention.hours=168",
 		"log.segment.bytes=1073741824",
 		"log.retention.check.interval.ms=300000",

@@ -1,6 +1,6 @@
 // Package side holds the two systems that are compared: Apache Kafka and headrace, each as a process that is started in a folder of
-// its own, told apart by nothing but their name once they run. The benchmark's sessions call it. A Server owns one goroutine, which
-// waits for the process's end.
+// its own, or as a cluster of such processes, told apart by nothing but their name once they run. The benchmark's sessions call it.
+// A Server owns one goroutine, which waits for the process's end.
 package side
 
 import (
@@ -36,8 +36,28 @@ const (
 // System is one of the two, installed and ready to be started.
 type System struct {
 	Name    Name
-	prepare func(dir string, port int) error // writes the config below dir and formats the data folder if need be
+	prepare func(dir string, p place) error // writes the config below dir and formats the data folder if need be
 	command func(dir string) *exec.Cmd
+}
+
+// place is where a server stands: alone, or among the nodes of a cluster.
+type place struct {
+	id      int    // of the node, from 1
+	ports   []int  // of all nodes in the order of their ids; only one: it is alone
+	cluster string // id of the cluster
+}
+
+func (p place) port() int   { return p.ports[p.id-1] }
+func (p place) alone() bool { return len(p.ports) == 1 }
+
+// voters is the list of all nodes with their addresses, for the key in which both systems have the first voters; beside is added to
+// each port.
+func (p place) voters(beside int) string {
+	var voters []string
+	for i, port := range p.ports {
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, address(port+beside)))
+	}
+	return strings.Join(voters, ",")
 }
 
 // Server is a running process of a system.
@@ -60,14 +80,36 @@ func (s System) Prepare(dir string) error {
 	if _, err := readPort(dir); err == nil {
 		return nil
 	}
-	port, err := freePort()
+	all, err := places(1)
 	if err != nil {
 		return err
 	}
-	if err := s.prepare(dir, port); err != nil {
+	return s.settle(dir, all[0])
+}
+
+// places are those of so many nodes of a new cluster.
+func places(count int) ([]place, error) {
+	ports, err := freePorts(count)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clusterID()
+	if err != nil {
+		return nil, err
+	}
+	var all []place
+	for i := range ports {
+		all = append(all, place{id: i + 1, ports: ports, cluster: cluster})
+	}
+	return all, nil
+}
+
+// settle makes dir the home of the server at p.
+func (s System) settle(dir string, p place) error {
+	if err := s.prepare(dir, p); err != nil {
 		return fmt.Errorf("prepare %s: %w", s.Name, err)
 	}
-	return os.WriteFile(filepath.Join(dir, "port"), []byte(strconv.Itoa(port)), 0o600)
+	return os.WriteFile(filepath.Join(dir, "port"), []byte(strconv.Itoa(p.port())), 0o600)
 }
 
 func readPort(dir string) (int, error) {
@@ -78,14 +120,18 @@ func readPort(dir string) (int, error) {
 	return strconv.Atoi(string(text))
 }
 
-// freePort finds a port that nothing listens on, and whose successor is free too: Kafka's controller takes that.
-func freePort() (int, error) {
+// freePorts finds ports that nothing listens on, and whose successors are free too: Kafka's controller takes these.
+func freePorts(count int) ([]int, error) {
+	var found []int
 	for port := firstPort; port < lastPort; port += 2 {
 		if free(port) && free(port+1) {
-			return port, nil
+			found = append(found, port)
+		}
+		if len(found) == count {
+			return found, nil
 		}
 	}
-	return 0, fmt.Errorf("no free port from %d to %d", firstPort, lastPort)
+	return nil, fmt.Errorf("%d free ports from %d to %d, not %d", len(found), firstPort, lastPort, count)
 }
 
 func free(port int) bool {

@@ -1,5 +1,6 @@
 // Package wire asks a broker single requests over one connection, without a client library's retries and back-off, and tells when
-// a broker that was just started serves. The benchmark's works on starting call it; it has no goroutines.
+// a broker that was just started serves, and what a node of a cluster knows of the others. The benchmark's works on starting and on
+// clusters call it; it has no goroutines.
 package wire
 
 import (

@@ -29,7 +29,7 @@ type Ready struct {
 // Await asks the broker at address until it has done all that p wants, or ctx is done. The steps are in the order of Ready; each is
 // repeated until it succeeds.
 func Await(ctx context.Context, address string, p Probe) (Ready, error) {
-	a := &asker{ctx: ctx, address: address}
+	a := &asker{ctx: ctx, address: address, pause: askAgain}
 	defer a.close()
 	var r Ready
 	for _, step := range []struct {
@@ -57,6 +57,7 @@ func Await(ctx context.Context, address string, p Probe) (Ready, error) {
 type asker struct {
 	ctx     context.Context // of one call of Await
 	address string
+	pause   time.Duration // between two attempts
 	conn    *Conn
 }
 
@@ -77,7 +78,7 @@ func (a *asker) until(do func(*Conn) error) error {
 		select {
 		case <-a.ctx.Done():
 			return fmt.Errorf("%w; the last answer was: %w", a.ctx.Err(), err)
-		case <-time.After(askAgain):
+		case <-time.After(a.pause):
 		}
 	}
 }
@@ -94,17 +95,11 @@ func (a *asker) once(do func(*Conn) error) error {
 }
 
 func metadata(c *Conn) error {
-	r := kmsg.NewPtrMetadataRequest()
-	r.Version = 12
-	r.Topics = []kmsg.MetadataRequestTopic{}
-	got, err := c.Ask(r)
-	if err != nil {
-		return err
+	m, err := describe(c, []kmsg.MetadataRequestTopic{})
+	if err == nil && len(m.Brokers) == 0 {
+		err = fmt.Errorf("no node is registered")
 	}
-	if len(got.(*kmsg.MetadataResponse).Brokers) == 0 {
-		return fmt.Errorf("no node is registered")
-	}
-	return nil
+	return err
 }
 
 func (p Probe) create(c *Conn) error {
@@ -187,21 +182,9 @@ func (p Probe) listEnds(c *Conn) error {
 		t.Partitions = append(t.Partitions, part)
 	}
 	r.Topics = append(r.Topics, t)
-	got, err := c.Ask(r)
-	if err != nil {
-		return err
+	answered, err := c.ends(r)
+	if err == nil && answered != int(p.Partitions) {
+		err = fmt.Errorf("%d of %d partitions answered", answered, p.Partitions)
 	}
-	answered := int32(0)
-	for _, t := range got.(*kmsg.ListOffsetsResponse).Topics {
-		for _, part := range t.Partitions {
-			if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
-				return fmt.Errorf("partition %d: %w", part.Partition, err)
-			}
-			answered++
-		}
-	}
-	if answered != p.Partitions {
-		return fmt.Errorf("%d of %d partitions answered", answered, p.Partitions)
-	}
-	return nil
+	return err
 }
