@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
@@ -20,6 +22,12 @@ func (s *shard) load() {
 	log := s.rt.cfg.Log.With("partition", name(s.partition), "epoch", s.epoch)
 	switch {
 	case errors.Is(err, errEnded):
+		return
+	case errors.Is(err, kerr.NotLeaderForPartition):
+		// The partition is led elsewhere, or in another epoch, before the metadata said so here; when it does this shard ends.
+		log.Info("group coordinator not loaded: its partition is not led here", "error", err)
+		s.machine = nil
+		s.become(failed)
 		return
 	case err != nil:
 		log.Error("group coordinator cannot load", "error", err)
