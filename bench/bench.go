@@ -73,6 +73,9 @@ func (b *bench) session(ctx context.Context, s session, pair int, system side.Sy
 			progress("%s: %v", system.Name, err)
 		}
 	}
+	if s.keep {
+		return
+	}
 	if err := remove(dir); err != nil {
 		progress("remove %s: %v", dir, err)
 	}

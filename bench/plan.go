@@ -32,6 +32,7 @@ type session struct {
 	works      []work
 	nodes      int // 0 is one
 	ownServers bool
+	keep       bool // the folder stays to the end: ext4 makes files ten times slower for minutes after ten thousands were removed
 }
 
 // size is how much the works do.
@@ -199,14 +200,14 @@ func plan() []session {
 				{"cluster-consume", "three nodes: consume", "MB/s", figure.Aim{}},
 			},
 		}}},
-		{name: "cluster-idle", nodes: clusterNodes, works: []work{{
+		{name: "cluster-idle", nodes: clusterNodes, keep: true, works: []work{{
 			name: "cluster-idle", run: clusterIdle,
 			how: "three nodes with 3 topics of 1,000 partitions, three replicas and a record each, to which nobody talks; processor time of the three nodes over 30 s, from 10 s after the last record",
 			rows: []row{
 				{"cluster-idle-cpu", "three nodes, 3,000 idle partitions × 3 replicas: processor time a second", "ms", figure.Aim{}},
 			},
 		}}},
-		{name: "cluster-partitions", nodes: clusterNodes, works: []work{{
+		{name: "cluster-partitions", nodes: clusterNodes, keep: true, works: []work{{
 			name: "cluster-partitions", run: clusterPartitions,
 			how: "three nodes: 10 topics of 1,000 partitions and three replicas, one request after the other, from the first request until every partition's leader tells its end; then the growth of resident memory of all nodes by their replicas, 5 s after that, and again 5 s after each partition got one record",
 			rows: []row{
@@ -215,7 +216,7 @@ func plan() []session {
 				{"cluster-replica-written", "memory an idle replica that holds a record", "KB", figure.AtMost(30)},
 			},
 		}}},
-		{name: "cluster-restart", ownServers: true, works: []work{{
+		{name: "cluster-restart", ownServers: true, keep: true, works: []work{{
 			name: "cluster-restart", run: clusterRestart,
 			how: "the same partitions with a record each; a node that does not lead the metadata is killed (kill -9) and, when the others have noticed and each partition has got one more record without it, started: from the start of its process until another node says that all of its replicas are in sync",
 			rows: []row{
