@@ -12,12 +12,12 @@ import (
 // A member's id in raft tells the node and its disk: a node that comes back with an empty disk has forgotten its votes and what it
 // had acknowledged, and is another member under the same node id. Nothing that was said by, to or about the one before, however
 // late it comes, is taken for the other's. The lower half is the node's id plus one, for raft takes 0 for none; the upper half is
-// of the disk's directory id, or 0 for a voter that the quorum began with, whose directory the others did not know.
+// of the disk's directory id, or 0 for a voter that the quorum began with together with others, who did not know its directory.
 
-// founderID is the id of a voter that the quorum began with.
+// founderID is the id of one of several voters that the quorum began with.
 func founderID(id kafka.NodeID) uint64 { return uint64(id) + 1 }
 
-// joinerID is the id of a node that was admitted with the metadata in a directory.
+// joinerID is the id of a node that was admitted, or began the quorum alone, with the metadata in a directory.
 func joinerID(id kafka.NodeID, dir kafka.TopicID) uint64 {
 	return founderID(id) | uint64(binary.BigEndian.Uint32(dir[:])>>1|1)<<32
 }

@@ -49,6 +49,8 @@ type loop struct {
 	leader    kafka.NodeID
 	leading   bool // raft says that this node leads
 	term      uint64
+	// mistakenAt is when the log was told of a message that is for another quorum's node.
+	mistakenAt time.Time
 	// lastAppend is when the newest record was stored, for the snapshot's header.
 	lastAppend int64
 

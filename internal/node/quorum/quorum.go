@@ -36,7 +36,8 @@ type Config struct {
 	Voters []kafka.NodeID
 	Joined bool
 	// Directory is the directory id of the disk that holds the metadata, and the first one of the JoinRequest that this node was
-	// admitted by. It must be set with Joined.
+	// admitted by. It must be set with Joined, and should be for a node alone: if it ever begins anew with an empty disk, the nodes
+	// that have joined it since do not take it for the one before.
 	Directory kafka.TopicID
 	// MaxVoters is how many members may vote, 1, 3 or 5; the others follow as learners. 0 means 3.
 	MaxVoters int

@@ -11,6 +11,9 @@ import (
 	"github.com/headrace/headrace/internal/base/peer"
 )
 
+// tellMistaken lies between two lines of the log about the same mistake.
+const tellMistaken = 10 * time.Second
+
 // Receive takes a message of another node. It never waits: what finds the inbox full is dropped, and sent again by raft.
 func (q *Quorum) Receive(m *raftpb.Message) {
 	select {
@@ -65,7 +68,11 @@ func (l *loop) drainMessages(now time.Time) {
 
 func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 	from := nodeID(m.GetFrom())
-	if m.GetTo() != l.store.state.Raft.member() || !mayArrive(m.GetType()) || l.fromTheDead(now, m) {
+	if m.GetTo() != l.store.state.Raft.member() {
+		l.mistaken(now, m)
+		return
+	}
+	if !mayArrive(m.GetType()) || l.fromTheDead(now, m) {
 		return
 	}
 	if l.harmful(m) {
@@ -82,6 +89,17 @@ func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 	}
 	l.noteCommit(m)
 	l.outdo(now, m)
+}
+
+// mistaken says so when others, of the same cluster by its id but of another quorum, take this node for one with another disk.
+func (l *loop) mistaken(now time.Time, m *raftpb.Message) {
+	from := nodeID(m.GetFrom())
+	if len(l.voters) == 0 || isMember(l.conf, from) || nodeID(m.GetTo()) != l.cfg.NodeID || now.Sub(l.mistakenAt) < tellMistaken {
+		return
+	}
+	l.mistakenAt = now
+	l.log.Error("a node that is none of this cluster knows this one by another disk: was it replaced? Then stop this node, empty its disk, "+
+		"and start it with --join (controller.quorum.bootstrap.servers)", "node", from)
 }
 
 // harmful tells whether raft would panic at a message. A heartbeat tells a commit that this node must have, because it once

@@ -97,8 +97,12 @@ func newState(cfg *Config) state {
 	st := state{LeaderID: -1, VotedID: -1, DataVersion: 1}
 	st.Raft.ClusterID, st.Raft.NodeID, st.Raft.Joined = cfg.ClusterID, int32(cfg.NodeID), cfg.Joined
 	st.Raft.Snapshot.Conf.Voters = voters
-	if cfg.Joined {
+	alone := len(voters) == 1 && !cfg.Directory.IsZero()
+	if cfg.Joined || alone {
 		st.Raft.Member = joinerID(cfg.NodeID, cfg.Directory)
+	}
+	if alone {
+		voters[0] = st.Raft.Member
 	}
 	return st
 }

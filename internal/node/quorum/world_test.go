@@ -92,8 +92,9 @@ func (w *world) newDisk(id kafka.NodeID) {
 func (w *world) start(id kafka.NodeID, joined bool) {
 	w.t.Helper()
 	q, err := w.tryStart(id, func(c *Config) {
+		c.Directory = w.dir(id)
 		if c.Joined = joined; joined {
-			c.Voters, c.Directory = nil, w.dir(id)
+			c.Voters = nil
 		}
 	})
 	if err != nil {
