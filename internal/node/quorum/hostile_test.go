@@ -1,9 +1,22 @@
 package quorum
 
 import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/peer"
 )
 
 // Node 1 began the cluster alone, and its configuration still says so: with a new disk it begins another one. It must not be taken
@@ -26,5 +39,104 @@ func TestAFounderWithANewDiskIsNotTheVoterThatItWas(t *testing.T) {
 		if st := w.q(2).Status(); st.Leads {
 			t.Error("node 2 leads by the vote of a node that has forgotten what it had acknowledged")
 		}
+	})
+}
+
+// What a node says of itself is written down by all: it must not be so much that they cannot read it again.
+func TestAJoinThatSaysTooMuchIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := three(t, 32, nil)
+		for name, change := range map[string]func(*peer.JoinRequest){
+			"a long host":         func(r *peer.JoinRequest) { r.Host = strings.Repeat("a", 2<<20) },
+			"a name of 256 bytes": func(r *peer.JoinRequest) { r.Host = strings.Repeat("a", 256) },
+			"no host":             func(r *peer.JoinRequest) { r.Host = "" },
+			"port 0":              func(r *peer.JoinRequest) { r.Port = 0 },
+			"port 65536":          func(r *peer.JoinRequest) { r.Port = 1 << 16 },
+		} {
+			w.newDisk(9)
+			req := w.joinRequest(9, true)
+			change(req)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			if resp := w.q(w.leader()).Admit(ctx, req); resp.ErrorCode != kerr.InvalidRequest.Code {
+				t.Errorf("%s: %d %.100s", name, resp.ErrorCode, resp.ErrorMessage)
+			}
+			cancel()
+		}
+		w.create(2, "after")
+		w.agree()
+	})
+}
+
+// failingLog fails when it is told to.
+type failingLog struct {
+	Log
+	fails *atomic.Bool
+}
+
+func (l failingLog) Append(b []byte) error {
+	if l.fails.Load() {
+		return errors.New("the disk is gone")
+	}
+	return l.Log.Append(b)
+}
+
+// A node whose metadata has failed hears no more of what is decided. Were its heartbeats to reach the controller it would be taken
+// for alive, and be given partitions of which it never knows.
+func TestANodeWhoseMetadataFailedForwardsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fails [4]atomic.Bool
+		var forwarded [4]atomic.Int32
+		w := three(t, 33, func(c *Config) {
+			c.Log = failingLog{c.Log, &fails[c.NodeID]}
+			forward, id := c.Forward, c.NodeID
+			c.Forward = func(ctx context.Context, leader kafka.NodeID, key, version int16, body []byte) ([]byte, kafka.Offset, error) {
+				forwarded[id].Add(1)
+				return forward(ctx, leader, key, version, body)
+			}
+		})
+		l := w.leader()
+		id := l%3 + 1
+		fails[id].Store(true)
+		w.create(l, "after")
+		<-w.q(id).Done()
+		before := forwarded[id].Load()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if _, err := w.q(id).Submit(ctx, kmsg.NewPtrBrokerHeartbeatRequest()); err == nil || forwarded[id].Load() > before {
+			t.Errorf("%d requests forwarded, %v", forwarded[id].Load()-before, err)
+		}
+		w.kill(id)
+	})
+}
+
+// Kafka's epochs have 32 bits. A term beyond them could not be kept.
+func TestATermBeyondKafkasEpochsIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var beat atomic.Pointer[raftpb.Message]
+		w := three(t, 34, func(c *Config) {
+			send := c.Send
+			c.Send = func(messages []*raftpb.Message) {
+				for _, m := range messages {
+					if m.GetType() == raftpb.MsgHeartbeat {
+						beat.Store(m)
+					}
+				}
+				send(messages)
+			}
+		})
+		w.leader()
+		w.eventually("a heartbeat", func() bool { return beat.Load() != nil })
+		id := nodeID(beat.Load().GetTo())
+		for _, term := range []uint64{math.MaxInt32 + 1, 1 << 40, math.MaxUint64} {
+			m := proto.Clone(beat.Load()).(*raftpb.Message)
+			m.Term = &term
+			w.q(id).Receive(m)
+		}
+		synctest.Wait()
+		if st := w.q(id).Status(); st.Term < 0 || st.Term > 1000 {
+			t.Errorf("term %d", st.Term)
+		}
+		w.create(id, "after")
+		w.agree()
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,6 +13,9 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/peer"
 )
+
+// longestHost is that of DNS. What a node says of itself travels in every change of members, which all must be able to read.
+const longestHost = 255
 
 // Admit lets a node into the quorum, as a learner. This node must lead; another names the one that does.
 func (q *Quorum) Admit(ctx context.Context, req *peer.JoinRequest) *peer.JoinResponse {
@@ -83,6 +87,8 @@ func (l *loop) checkJoin(id kafka.NodeID, req *peer.JoinRequest) error {
 	switch {
 	case id < 0, len(req.DirectoryIDs) == 0, req.DirectoryIDs[0] == [16]byte{}:
 		return fmt.Errorf("node %d joins with %d directories: %w", id, len(req.DirectoryIDs), kerr.InvalidRequest)
+	case req.Host == "", len(req.Host) > longestHost, req.Port < 1, req.Port > math.MaxUint16:
+		return fmt.Errorf("node %d joins without a host and a port where others reach it: %w", id, kerr.InvalidRequest)
 	case id == l.cfg.NodeID, req.Fresh && registered && n.Active():
 		return fmt.Errorf("node %d is alive: another node with an empty disk may not have its id: %w", id, kerr.DuplicateBrokerRegistration)
 	}

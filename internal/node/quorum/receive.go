@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -72,7 +73,7 @@ func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 		l.mistaken(now, m)
 		return
 	}
-	if !mayArrive(m.GetType()) || l.fromTheDead(now, m) {
+	if !mayArrive(m.GetType()) || m.GetTerm() > math.MaxInt32 || l.fromTheDead(now, m) {
 		return
 	}
 	if l.harmful(m) {

@@ -38,6 +38,11 @@ func (q *Quorum) Submit(ctx context.Context, req any) (any, error) {
 		return o.reply, o.err
 	}
 	for leaderless := time.Now(); ; {
+		select {
+		case <-q.done: // this node would never know of what is decided, and must not look alive to the controller
+			return nil, q.ended()
+		default:
+		}
 		leader, began := q.status.Load().Leader, time.Now()
 		reply, err := q.attempt(ctx, leader, client)
 		if err == nil || ctx.Err() != nil || isFinal(err) {
