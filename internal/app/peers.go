@@ -16,6 +16,9 @@ import (
 	"github.com/headrace/headrace/internal/node/transport"
 )
 
+// maxKnown nodes are remembered that have said Hello: more than a cluster has. Anybody may say it, under any id.
+const maxKnown = 10_000
+
 // peers answers the other nodes, from before this one belongs to a cluster until it is closed.
 type peers struct {
 	n         *Node
@@ -112,7 +115,9 @@ func (p *peers) admit(id kafka.NodeID, incarnation kafka.TopicID) *refusal {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known[id] = incarnation
+	if _, again := p.known[id]; again || len(p.known) < maxKnown {
+		p.known[id] = incarnation
+	}
 	return nil
 }
 
@@ -157,7 +162,7 @@ func (p *peers) Join(ctx context.Context, req *peer.JoinRequest) *peer.JoinRespo
 	if q == nil {
 		return &peer.JoinResponse{ErrorCode: kerr.NotController.Code, ErrorMessage: "the node is starting", ClusterID: p.cluster(), Leader: int32(kafka.NoNode)}
 	}
-	if !req.Fresh && req.ClusterID == p.cluster() {
+	if _, _, known := q.Address(kafka.NodeID(req.NodeID)); known && !req.Fresh && req.ClusterID == p.cluster() {
 		p.reach(kafka.NodeID(req.NodeID), address(req.Host, req.Port))
 		p.n.link.Heard(kafka.NodeID(req.NodeID))
 	}

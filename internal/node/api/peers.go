@@ -81,7 +81,7 @@ func (s *Server) hello(_ context.Context, c *Call, req *peer.HelloRequest) Respo
 		resp.ErrorMessage = fmt.Sprintf("node %d speaks versions %d to %d between nodes, node %d speaks %d to %d: update the older one in steps",
 			req.NodeID, req.Oldest, req.Newest, resp.NodeID, peer.MinVersion, peer.MaxVersion)
 	}
-	c.Note.Store(introduced{ok: resp.ErrorCode == 0, node: req.NodeID})
+	c.Note.Store(introduced{ok: resp.ErrorCode == 0 && req.NodeID >= 0, node: req.NodeID}) // who gives no name asks nothing else
 	return resp
 }
 
@@ -112,8 +112,11 @@ func (s *Server) beginRaft(_ context.Context, c *Call) transport.Pending {
 }
 
 func (s *Server) join(ctx context.Context, c *Call, req *peer.JoinRequest) Response {
-	if _, ok := known(c); !ok {
+	switch from, ok := known(c); {
+	case !ok:
 		return stranger
+	case from.node != req.NodeID:
+		return transport.Hangup{Reason: fmt.Sprintf("node %d joins on a connection of node %d", req.NodeID, from.node)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, longestJoin)
 	defer cancel()

@@ -277,6 +277,9 @@ func TestNodesThatDoNotIntroduceThemselvesAreHungUpOn(t *testing.T) {
 		"of no common version":  {&peer.HelloRequest{ClusterID: "C", Oldest: peer.MaxVersion + 1, Newest: peer.MaxVersion + 2}, heartbeat(1)},
 		"welcome, then refused": {hello, &peer.HelloRequest{ClusterID: "D"}, heartbeat(1)},
 		"raft of another":       {hello, &peer.RaftRequest{From: 3, Messages: [][]byte{{1}}}},
+		"join of another":       {hello, &peer.JoinRequest{NodeID: 3}},
+		"submit of nobody":      {&peer.HelloRequest{ClusterID: "C", NodeID: -1}, heartbeat(1)},
+		"join of nobody":        {&peer.HelloRequest{ClusterID: "C", NodeID: -1}, &peer.JoinRequest{NodeID: -1}},
 		"a key beyond":          {hello, &keyed{key: peer.KeyJoin + 1}},
 		"a version beyond":      {hello, &keyed{key: peer.KeyJoin, version: peer.MaxVersion + 1}},
 	} {
