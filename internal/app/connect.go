@@ -96,8 +96,6 @@ func (n *Node) addresses() iter.Seq[string] {
 	return slices.Values(slices.Compact(all))
 }
 
-func isDown(down []kafka.NodeID, id kafka.NodeID) bool { return slices.Contains(down, id) }
-
 // Addresses are those that clients connect to, in the order of the listeners.
 func (n *Node) Addresses() []string {
 	var all []string

@@ -285,7 +285,7 @@ func (n *Node) askToJoin(ctx context.Context, at string, req *peer.JoinRequest) 
 	}
 	for _, m := range resp.Members {
 		if m.Host != "" && kafka.NodeID(m.ID) != n.Config.ID {
-			n.peers.reach(kafka.NodeID(m.ID), address(m.Host, m.Port))
+			n.peers.reach(kafka.NodeID(m.ID), address(m.Host, m.Port), kafka.TopicID{})
 		}
 	}
 	return leader, nil

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/peer"
+	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/quorum"
 	"github.com/headrace/headrace/internal/node/transport"
 )
@@ -28,12 +30,19 @@ type peers struct {
 	mu sync.Mutex
 	// known is the incarnation of each node that was last let in here.
 	known map[kafka.NodeID]kafka.TopicID
-	// at is where nodes are reached that said so themselves and are not registered there yet.
-	at map[kafka.NodeID]string
+	// at is where nodes are reached that may not be registered there yet.
+	at map[kafka.NodeID]place
+}
+
+// place is where a node is reached, as it or another that knows said.
+type place struct {
+	address     string
+	incarnation kafka.TopicID // of the process there; zero where nobody said
+	epoch       int64         // of the node's registration then, as far as it was published; -1 for none
 }
 
 func newPeers(n *Node) *peers {
-	return &peers{n: n, known: map[kafka.NodeID]kafka.TopicID{}, at: map[kafka.NodeID]string{}}
+	return &peers{n: n, known: map[kafka.NodeID]kafka.TopicID{}, at: map[kafka.NodeID]place{}}
 }
 
 func (p *peers) cluster() string {
@@ -162,36 +171,59 @@ func (p *peers) Join(ctx context.Context, req *peer.JoinRequest) *peer.JoinRespo
 	if q == nil {
 		return &peer.JoinResponse{ErrorCode: kerr.NotController.Code, ErrorMessage: "the node is starting", ClusterID: p.cluster(), Leader: int32(kafka.NoNode)}
 	}
-	if _, _, known := q.Address(kafka.NodeID(req.NodeID)); known && !req.Fresh && req.ClusterID == p.cluster() {
-		p.reach(kafka.NodeID(req.NodeID), address(req.Host, req.Port))
+	if !req.Fresh && req.ClusterID == p.cluster() && belongs(q, kafka.NodeID(req.NodeID)) {
+		p.reach(kafka.NodeID(req.NodeID), address(req.Host, req.Port), req.Incarnation)
 		p.n.link.Heard(kafka.NodeID(req.NodeID))
 	}
 	return q.Admit(ctx, req)
 }
 
-// reach notes where a node is that the metadata does not know there.
-func (p *peers) reach(id kafka.NodeID, at string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.at[id] = at
+// belongs tells whether a node is a member of the quorum, or has been.
+func belongs(q *quorum.Quorum, id kafka.NodeID) bool {
+	_, _, known := q.Address(id)
+	return known || slices.ContainsFunc(q.Members(), func(m peer.Member) bool { return kafka.NodeID(m.ID) == id })
 }
 
-// settle forgets what was noted of nodes whose registration tells it now.
-func (p *peers) settle(ids []kafka.NodeID) {
+// reach notes where a node is that the metadata does not know there.
+func (p *peers) reach(id kafka.NodeID, at string, incarnation kafka.TopicID) {
+	to := place{address: at, incarnation: incarnation, epoch: -1}
+	if img := p.n.image.Load(); img != nil {
+		if n, ok := img.Node(id); ok {
+			to.epoch = n.Epoch
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at[id] = to
+}
+
+// settle forgets what was noted of nodes whose registration tells it now. One of before does not: where all nodes have moved together
+// they learn from each other where they are, and none could be registered there if this were forgotten as soon as the old
+// registrations are read.
+func (p *peers) settle(img *metadata.Image, ids []kafka.NodeID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, id := range ids {
-		delete(p.at, id)
+		to, noted := p.at[id]
+		n, registered := img.Node(id)
+		switch {
+		case !noted || !registered:
+		case n.Incarnation == to.incarnation, to.epoch >= 0 && n.Epoch > to.epoch:
+			delete(p.at, id)
+		case to.epoch < 0:
+			to.epoch = n.Epoch
+			p.at[id] = to
+		}
 	}
 }
 
 // resolve is where a node is reached: where it said so last, else where it is registered.
 func (p *peers) resolve(id kafka.NodeID) (string, bool) {
 	p.mu.Lock()
-	at, ok := p.at[id]
+	to, ok := p.at[id]
 	p.mu.Unlock()
 	if ok {
-		return at, true
+		return to.address, true
 	}
 	if q := p.quorum.Load(); q != nil {
 		if host, port, ok := q.Address(id); ok {

@@ -27,7 +27,7 @@ func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	}
 	n.coordinate(delta, img)
 	if len(delta.NodesChanged) > 0 || delta.ControllerChanged {
-		n.peers.settle(delta.NodesChanged)
+		n.peers.settle(img, delta.NodesChanged)
 		n.guard.changed(img)
 	}
 }

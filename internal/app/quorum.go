@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -124,8 +125,8 @@ func (n *Node) greet(ctx context.Context) {
 	}
 }
 
-// announce tells the nodes at the addresses of the configuration, and those of the metadata, where this one is. It returns those
-// at which nobody answered.
+// announce tells the nodes at the addresses of the configuration, and those of the metadata, where this one is, and the leader that
+// they name. It returns those at which nobody answered.
 func (n *Node) announce(ctx context.Context) (silent []string) {
 	host, port, err := n.peerAddress()
 	if err != nil {
@@ -135,20 +136,46 @@ func (n *Node) announce(ctx context.Context) (silent []string) {
 		ClusterID: n.peers.cluster(), NodeID: int32(n.Config.ID), Incarnation: n.incarnation, Host: host, Port: port,
 		DirectoryIDs: [][16]byte{n.home.Meta().DirectoryID},
 	}
-	for at := range n.addresses() {
+	ask := slices.Collect(n.addresses())
+	for i := 0; i < len(ask); i++ {
+		at := ask[i]
 		ctx, cancel := context.WithTimeout(ctx, helloTime)
 		hello, err := n.link.Hello(ctx, at)
 		if err != nil {
 			silent = append(silent, at+" ("+reasonOf(err)+")")
 		} else if id := kafka.NodeID(hello.NodeID); id != n.Config.ID {
-			if known, ok := n.peers.resolve(id); !ok || known != at && isDown(n.link.Down(), id) {
-				n.peers.reach(id, at)
+			if known, ok := n.peers.resolve(id); !ok || known != at && !n.isAt(ctx, known, id) {
+				n.peers.reach(id, at, hello.Incarnation)
 			}
-			_, _ = n.link.Join(ctx, at, req) // what comes of it shows in the quorum
+			// What comes of it shows in the quorum; but the leader has to know, wherever it has moved meanwhile.
+			if resp, err := n.link.Join(ctx, at, req); err == nil {
+				if leader, ok := n.meetLeader(resp); ok && !slices.Contains(ask, leader) {
+					ask = append(ask, leader)
+				}
+			}
 		}
 		cancel()
 	}
 	return silent
+}
+
+// isAt tells whether a node answers at an address.
+func (n *Node) isAt(ctx context.Context, at string, id kafka.NodeID) bool {
+	hello, err := n.link.Hello(ctx, at)
+	return err == nil && kafka.NodeID(hello.NodeID) == id
+}
+
+// meetLeader notes where the leader is by the answer of a node that follows it: this node's metadata may be of before it moved, and
+// without an answer to the leader it would get no newer.
+func (n *Node) meetLeader(resp *peer.JoinResponse) (at string, ok bool) {
+	for _, m := range resp.Members {
+		if m.ID == resp.Leader && m.Host != "" && kafka.NodeID(m.ID) != n.Config.ID {
+			at = address(m.Host, m.Port)
+			n.peers.reach(kafka.NodeID(m.ID), at, kafka.TopicID{})
+			return at, true
+		}
+	}
+	return "", false
 }
 
 // sendRaft hands messages of the quorum to the links, in the order of each receiver.

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/vfs"
 )
 
 // within says that something took no longer than it may.
@@ -77,15 +79,17 @@ func TestNothingIsLostWhenTheWholeClusterLosesPower(t *testing.T) {
 }
 
 // startAll starts all nodes at once: none is ready before most are.
-func (w *world) startAll() {
+func (w *world) startAll() { w.startTogether(w.nodes...) }
+
+func (w *world) startTogether(nodes ...*node) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
-	failed := make(chan error, len(w.nodes))
-	for _, nd := range w.nodes {
+	failed := make(chan error, len(nodes))
+	for _, nd := range nodes {
 		go func() { failed <- w.tryStart(ctx, nd.id) }()
 	}
-	for range w.nodes {
+	for range nodes {
 		if err := <-failed; err != nil {
 			w.t.Fatal(err)
 		}
@@ -208,4 +212,26 @@ func createTopic(ctx context.Context, cl *kgo.Client, name string) (string, erro
 		return name, kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 	}
 	return "", errors.New("nobody answers")
+}
+
+// The others are elsewhere, as are those whom the configuration names: one of them is enough to find them all, even if it does not lead.
+func TestANodeThatWasAwayWhileAllMovedFindsThem(t *testing.T) {
+	for _, named := range []int{1, 2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 3)
+			w.nodes = append(w.nodes, &node{id: 4, disk: vfs.NewMem(), at: address(4), join: address(1)}) // it follows, without a vote
+			w.start(4)
+			for id := range 4 {
+				w.kill(id+1, false)
+			}
+			for id := range 4 {
+				w.node(id + 1).at = address(id + 101)
+				w.node(id + 1).join = address(101)
+			}
+			w.node(1).join = ""
+			w.startTogether(w.nodes[:3]...)
+			w.node(4).join = address(named + 100)
+			w.start(4)
+		})
+	}
 }

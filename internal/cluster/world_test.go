@@ -41,6 +41,8 @@ type node struct {
 	disk    *vfs.Mem
 	host    *host
 	process *app.Node // nil while it is down
+	at      string    // where it is reached
+	join    string    // where it is told to look for the others; empty: nowhere
 }
 
 // newWorld forms a cluster of n nodes: the first begins it, the others join.
@@ -51,7 +53,11 @@ func newWorld(t *testing.T, n int) *world {
 		w.log = slog.New(slog.NewTextHandler(output{t}, nil))
 	}
 	for id := 1; id <= n; id++ {
-		w.nodes = append(w.nodes, &node{id: id, disk: vfs.NewMem()})
+		nd := &node{id: id, disk: vfs.NewMem(), at: address(id)}
+		if id > 1 {
+			nd.join = address(1)
+		}
+		w.nodes = append(w.nodes, nd)
 		w.start(id)
 	}
 	w.voters(n)
@@ -96,11 +102,11 @@ func (w *world) start(id int) {
 func (w *world) tryStart(ctx context.Context, id int) error {
 	nd := w.node(id)
 	keys := map[string]string{
-		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + address(id), "log.dirs": "/data", "headrace.admin.listener": "",
+		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + nd.at, "log.dirs": "/data", "headrace.admin.listener": "",
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "3",
 	}
-	if id > 1 {
-		keys["controller.quorum.bootstrap.servers"] = address(1)
+	if nd.join != "" {
+		keys["controller.quorum.bootstrap.servers"] = nd.join
 	}
 	static, err := conf.NewStatic(keys)
 	if err != nil {
