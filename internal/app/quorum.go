@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/peer"
 	"github.com/headrace/headrace/internal/core/controller"
@@ -28,7 +30,7 @@ func (n *Node) hasState() bool {
 // openQuorum opens the metadata log and returns when this node has caught up with it.
 func (n *Node) openQuorum(ctx context.Context) (err error) {
 	cfg := commitlog.DefaultConfig()
-	cfg.SegmentBytes = max(n.Config.SnapshotBytes, 1<<20)
+	cfg.SegmentBytes = metadataSegment(n.Config)
 	cfg.Delete, cfg.RetentionAge = false, -1
 	if n.log, err = n.home.OpenLog(metadataPartition, metadataTopicID(), cfg, time.Now(), n.rand()); err != nil {
 		return err
@@ -46,6 +48,13 @@ func (n *Node) openQuorum(ctx context.Context) (err error) {
 	return n.catchUp(ctx)
 }
 
+// metadataSegment is the size of the segments of the metadata log. One has room for whatever a single request changes, of which the
+// largest are those that make thousands of partitions, however often snapshots are wanted.
+func metadataSegment(c conf.Node) int64 {
+	const least = 20 << 20
+	return min(max(c.SnapshotBytes, least), math.MaxInt32)
+}
+
 func (n *Node) quorumConfig() quorum.Config {
 	c := quorum.Config{
 		NodeID: n.Config.ID, ClusterID: n.home.Meta().ClusterID,
@@ -60,7 +69,7 @@ func (n *Node) quorumConfig() quorum.Config {
 		}),
 		Publish:       n.publish,
 		Led:           func(leads bool, _ int32) { n.guard.led(leads) },
-		SnapshotBytes: n.Config.SnapshotBytes,
+		SnapshotBytes: n.Config.SnapshotBytes, MaxBatchBytes: metadataSegment(n.Config),
 	}
 	if n.way == wayFounds {
 		for _, v := range n.Config.Cluster.Voters {

@@ -3,6 +3,7 @@ package quorum
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -137,6 +138,26 @@ func TestATermBeyondKafkasEpochsIsRefused(t *testing.T) {
 			t.Errorf("term %d", st.Term)
 		}
 		w.create(id, "after")
+		w.agree()
+	})
+}
+
+// A leader that proposed what no log takes would fail, and so would the next one, which is asked the same.
+func TestAChangeThatIsTooLargeForTheLogIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := three(t, 35, func(c *Config) { c.MaxBatchBytes = 4000 })
+		names := make([]string, 100)
+		for i := range names {
+			names[i] = fmt.Sprintf("topic-%d", i)
+		}
+		for range 3 {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			if _, err := w.q(2).Submit(ctx, createTopics(names...)); !errors.Is(err, kerr.PolicyViolation) {
+				t.Errorf("%v", err)
+			}
+			cancel()
+		}
+		w.create(2, "small")
 		w.agree()
 	})
 }

@@ -152,6 +152,9 @@ func (l *loop) step(now time.Time, s *submission) {
 func (l *loop) propose(now time.Time, recs []metadata.Record) error {
 	base := l.lead.speculative.Offset() + 1
 	data := encodeRecords(recs, base, l.term, now.UnixMilli())
+	if most := l.cfg.MaxBatchBytes; most > 0 && int64(len(data)) > most {
+		return fmt.Errorf("a change of %d bytes of metadata, more than %d: %w", len(data), most, kerr.PolicyViolation)
+	}
 	if err := l.node.Propose(data); err != nil {
 		return errors.Join(fmt.Errorf("propose: %w", err), kerr.NotController)
 	}

@@ -66,6 +66,8 @@ type Config struct {
 	// Led is called on the loop when this node begins to lead, once it knows all that was decided before, and when it
 	// ceases to. It must not block.
 	Led func(leading bool, term int32)
+	// MaxBatchBytes is the largest batch that Log takes; larger changes are refused. 0 means that it takes any.
+	MaxBatchBytes int64
 	// SnapshotBytes of log since the last snapshot lead to another; 0 means 20 MiB.
 	SnapshotBytes int64
 	// TickInterval is the unit of raft's timeouts: 10 for an election, 1 for a heartbeat; 0 means 100 ms.
