@@ -12,10 +12,14 @@ import (
 // are.
 func Balance(nodes []Node, partitions []Partition) []Move {
 	b := newBoard(nodes, partitions)
+	b.balance()
+	return b.moves()
+}
+
+func (b *board) balance() {
 	b.mendRacks()
 	b.evenReplicas()
 	b.evenLeaders()
-	return b.moves()
 }
 
 func (b *board) mendRacks() {
@@ -82,19 +86,20 @@ func (b *board) byLoad(load func(*site) int) []int {
 
 // movable is the replica that had best go from one node to another: of a topic of which the one has more than the other, and
 // small.
-func (b *board) movable(from, to int) (best *part, position int) {
-	skew := func(p *part) int { return b.sites[from].holdsOf[p.topic] - b.sites[to].holdsOf[p.topic] }
-	for i := range b.parts {
-		p := &b.parts[i]
-		at := slices.Index(p.replicas, from)
-		if p.fixed || at < 0 || slices.Contains(p.replicas, to) || b.spread(p, at, to) < b.spread(p, at, from) {
-			continue
-		}
-		if best == nil || cmp.Or(cmp.Compare(skew(best), skew(p)), cmp.Compare(p.Bytes, best.Bytes)) < 0 {
-			best, position = p, at
-		}
+func (b *board) movable(from, to int) (p *part, position int) {
+	n, ok := b.line(b.moving, from, to, b.mayMove).take(
+		func(i int) bool { return b.mayMove(&b.parts[i], from, to) },
+		func(k kind) [2]int { return [2]int{b.sites[to].holdsOf[k.topic] - b.sites[from].holdsOf[k.topic]} })
+	if !ok {
+		return nil, 0
 	}
-	return best, position
+	return &b.parts[n], slices.Index(b.parts[n].replicas, from)
+}
+
+// mayMove tells whether a node may take a partition's replica of another.
+func (b *board) mayMove(p *part, from, to int) bool {
+	at := slices.Index(p.replicas, from)
+	return !p.fixed && at >= 0 && !slices.Contains(p.replicas, to) && b.spread(p, at, to) >= b.spread(p, at, from)
 }
 
 func (b *board) evenLeaders() {
@@ -150,17 +155,9 @@ func (b *board) leaderChain(from int) []int {
 
 // heirs are the nodes that follow one in a partition that it leads.
 func (b *board) heirs(leader int) []int {
-	is := make([]bool, len(b.sites))
-	for i := range b.parts {
-		if p := &b.parts[i]; !p.fixed && p.replicas[0] == leader {
-			for _, at := range p.replicas[1:] {
-				is[at] = true
-			}
-		}
-	}
 	var heirs []int
-	for at, ok := range is {
-		if ok {
+	for at, n := range b.sites[leader].followed {
+		if n > 0 {
 			heirs = append(heirs, at)
 		}
 	}
@@ -170,33 +167,27 @@ func (b *board) heirs(leader int) []int {
 // passLead makes one node lead a partition of another: one that moves anyway where there is one, else of the topic of which
 // the other leads more.
 func (b *board) passLead(from, to int) {
-	var best *part
-	var position int
-	skew := func(p *part) int { return b.sites[from].leadsOf[p.topic] - b.sites[to].leadsOf[p.topic] }
-	for i := range b.parts {
-		p := &b.parts[i]
-		at := slices.Index(p.replicas, to)
-		if p.fixed || p.replicas[0] != from || at < 0 {
-			continue
-		}
-		if best == nil || cmp.Or(compareFlags(b.moved(best), b.moved(p)), cmp.Compare(skew(best), skew(p))) < 0 {
-			best, position = p, at
-		}
+	n, ok := b.line(b.passing, from, to, mayPass).take(
+		func(i int) bool { return mayPass(&b.parts[i], from, to) },
+		func(k kind) [2]int {
+			rank := [2]int{0, b.sites[to].leadsOf[k.topic] - b.sites[from].leadsOf[k.topic]}
+			if k.moved {
+				rank[0] = -1
+			}
+			return rank
+		})
+	if ok {
+		p := &b.parts[n]
+		b.prefer(p, slices.Index(p.replicas, to))
 	}
-	b.prefer(best, position)
+}
+
+// mayPass tells whether a node may lead a partition of another: it follows.
+func mayPass(p *part, from, to int) bool {
+	return !p.fixed && p.replicas[0] == from && slices.Contains(p.replicas[1:], to)
 }
 
 // moved tells whether a partition has other replicas than at the beginning.
 func (b *board) moved(p *part) bool {
 	return slices.ContainsFunc(p.replicas, func(at int) bool { return !slices.Contains(p.Replicas, b.sites[at].id) })
-}
-
-func compareFlags(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

@@ -89,6 +89,10 @@ type board struct {
 	parts  []part
 	topics int
 	racks  int // that have a node which takes replicas
+	// moving are the replicas that could go from a node to another, passing the leaderships, by the places of the two. A pair
+	// that nobody asked for has none.
+	moving, passing map[[2]int]*line
+	looks           int // at partitions that wait in lines
 }
 
 type site struct {
@@ -99,17 +103,20 @@ type site struct {
 	holds, leads int
 	holdsOf      []int // by topic
 	leadsOf      []int // by topic
+	followed     []int // by site: the partitions that this one leads and that one follows
+	held         []int // places of the partitions that it holds, and of some that it held
 }
 
 type part struct {
 	Partition
+	place    int // among the parts
 	topic    int
 	replicas []int // places in sites
 	fixed    bool  // has a replica on a node that is not there: what it will need is not to be foreseen
 }
 
 func newBoard(nodes []Node, partitions []Partition) *board {
-	b := &board{}
+	b := &board{moving: map[[2]int]*line{}, passing: map[[2]int]*line{}}
 	place, racks, topics := map[int32]int{}, map[string]int{}, map[string]int{}
 	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	for i, n := range nodes {
@@ -144,9 +151,15 @@ func newBoard(nodes []Node, partitions []Partition) *board {
 	b.topics = len(topics)
 	for i := range b.sites {
 		b.sites[i].holdsOf, b.sites[i].leadsOf = make([]int, b.topics), make([]int, b.topics)
+		b.sites[i].followed = make([]int, len(b.sites))
 	}
 	for i := range b.parts {
-		b.count(&b.parts[i], 1)
+		p := &b.parts[i]
+		p.place = i
+		b.count(p, 1)
+		for _, at := range p.replicas {
+			b.sites[at].held = append(b.sites[at].held, i)
+		}
 	}
 	b.countRacks()
 	return b
@@ -168,9 +181,12 @@ func (b *board) count(p *part, by int) {
 		s := &b.sites[at]
 		s.holds += by
 		s.holdsOf[p.topic] += by
-		if i == 0 {
+		switch {
+		case i == 0:
 			s.leads += by
 			s.leadsOf[p.topic] += by
+		case !p.fixed:
+			b.sites[p.replicas[0]].followed[at] += by
 		}
 	}
 }
@@ -180,6 +196,8 @@ func (b *board) give(p *part, position, to int) {
 	b.count(p, -1)
 	p.replicas[position] = to
 	b.count(p, 1)
+	b.sites[to].held = append(b.sites[to].held, p.place)
+	b.offer(b.moving, p, b.mayMove)
 }
 
 // prefer makes the replica at a position the preferred leader; the one before takes its position.
@@ -187,6 +205,33 @@ func (b *board) prefer(p *part, position int) {
 	b.count(p, -1)
 	p.replicas[0], p.replicas[position] = p.replicas[position], p.replicas[0]
 	b.count(p, 1)
+	b.offer(b.passing, p, mayPass)
+}
+
+// line is the one of a pair of nodes. The first to ask for it has it filled; from then on changed partitions are offered to it.
+func (b *board) line(of map[[2]int]*line, from, to int, may func(p *part, from, to int) bool) *line {
+	l := of[[2]int{from, to}]
+	if l == nil {
+		l = newLine(&b.looks)
+		of[[2]int{from, to}] = l
+		for _, i := range b.sites[from].held {
+			if p := &b.parts[i]; may(p, from, to) {
+				l.add(kind{p.topic, b.moved(p)}, waiting{p.Bytes, i})
+			}
+		}
+	}
+	return l
+}
+
+// offer has a partition that changed wait where it can go now.
+func (b *board) offer(lines map[[2]int]*line, p *part, may func(p *part, from, to int) bool) {
+	for _, from := range p.replicas {
+		for to := range b.sites {
+			if l := lines[[2]int{from, to}]; l != nil && may(p, from, to) {
+				l.add(kind{p.topic, b.moved(p)}, waiting{p.Bytes, p.place})
+			}
+		}
+	}
 }
 
 // spread is how many racks a partition's replicas are on, as if the one at a position were on another node.

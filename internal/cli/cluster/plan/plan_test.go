@@ -248,3 +248,24 @@ func TestNewNodesOfALargeClusterGetTheirShare(t *testing.T) {
 		t.Errorf("%d replicas are copied, and 3000 had to be", copies)
 	}
 }
+
+// What a plan costs is counted, not timed: a partition is looked at when it begins to wait for a pair of nodes, and when its turn comes.
+func TestAPlanForManyPartitionsLooksAtEachAFewTimes(t *testing.T) {
+	const parts = 10_000
+	for _, topics := range []int{1, 100, parts} {
+		ns := nodes("0 1 2 3")
+		var ps []Partition
+		for i := range parts {
+			ps = append(ps, Partition{Topic: fmt.Sprintf("t%05d", i%topics), Number: int32(i / topics), Bytes: int64(i % 77),
+				Replicas: []int32{int32(i % 3), int32((i + 1) % 3), int32((i + 2) % 3)}})
+		}
+		b := newBoard(ns, ps)
+		b.balance()
+		if _, after := Loads(ns, ps, b.moves()); worst(after, leads) > 1 || worst(after, replicas) > 1 {
+			t.Error(topics, "topics:", after)
+		}
+		if most := 15 * parts; b.looks > most {
+			t.Errorf("%d topics: %d looks, and %d are plenty", topics, b.looks, most)
+		}
+	}
+}
