@@ -42,6 +42,8 @@ type loop struct {
 	voters, learners []kafka.NodeID
 	// newcomer says that conf has a member that the last snapshot does not know.
 	newcomer bool
+	// nodesChanged says that the metadata tells other things of nodes than when learners were last looked at, whether they may vote.
+	nodesChanged bool
 	// image is after the entry at applied; the quorum's published Image is at most one turn behind it.
 	image     *metadata.Image
 	applied   uint64
@@ -178,7 +180,9 @@ func (l *loop) settleAll() error {
 		if err := l.settle(); err != nil {
 			return err
 		}
-		if proposed, err := l.changeMembers(time.Now()); err != nil || !proposed {
+		now := time.Now()
+		l.followNews(now)
+		if proposed, err := l.changeMembers(now); err != nil || !proposed {
 			return err
 		}
 	}
@@ -193,6 +197,7 @@ func (l *loop) settle() error {
 		if err != nil {
 			return err
 		}
+		l.nodesChanged = l.nodesChanged || delta == nil || len(delta.NodesChanged) > 0
 		l.node.Advance(rd)
 		if err := l.activate(); err != nil {
 			return err

@@ -56,6 +56,22 @@ func TestTheSecondNodeLearnsAndTheThirdMakesThreeVoters(t *testing.T) {
 	})
 }
 
+func TestNodesVoteAsSoonAsTheyAreActive(t *testing.T) {
+	for phase := range 7 {
+		synctest.Test(t, func(t *testing.T) {
+			w := startWorld(t, uint64(phase), nil)
+			w.add(2)
+			time.Sleep(time.Duration(phase) * 170 * time.Millisecond) // whenever the rules were last looked at
+			w.add(3)
+			active := time.Now()
+			w.voters(1, 2, 3)
+			if took := time.Since(active); took > 100*time.Millisecond {
+				t.Errorf("phase %d: node 3 was active for %v before it voted", phase, took)
+			}
+		})
+	}
+}
+
 // restarted kills all nodes at once and starts them again.
 func (w *world) restarted() {
 	w.t.Helper()

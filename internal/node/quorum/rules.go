@@ -19,7 +19,8 @@ const (
 	strayAfter = time.Minute
 )
 
-// followRules makes at most one change of the members that nobody asked for.
+// followRules makes at most one change of the members that nobody asked for. It is called every second; that learners may vote
+// now is noticed at once (followNews).
 //
 //   - A member that is not registered and says nothing is removed: it was unregistered, or never finished joining.
 //   - A voter that says nothing for long makes place for a learner that has caught up.
@@ -30,7 +31,7 @@ const (
 //
 // Voters that were removed by request are left out.
 func (l *loop) followRules(now time.Time) {
-	if !l.lead.active || l.lead.changeAt > l.applied || isJoint(l.conf) || len(l.lead.wants) > 0 {
+	if !l.mayFollowRules() {
 		return
 	}
 	c := l.removeStray(now)
@@ -40,6 +41,25 @@ func (l *loop) followRules(now time.Time) {
 	if c == nil {
 		c = l.promote(now)
 	}
+	l.wantByRule(now, c)
+}
+
+// followNews has learners vote as soon as the metadata shows them active: a cluster that has just formed is one of three voters
+// before its operator has seen it. Nobody that the rules wait for is waited for less.
+func (l *loop) followNews(now time.Time) {
+	if !l.nodesChanged || !l.mayFollowRules() {
+		return
+	}
+	l.nodesChanged = false
+	l.wantByRule(now, l.promote(now))
+}
+
+// mayFollowRules tells whether this node leads, and no other change of the members is under way.
+func (l *loop) mayFollowRules() bool {
+	return l.lead.active && l.lead.changeAt <= l.applied && !isJoint(l.conf) && len(l.lead.wants) == 0
+}
+
+func (l *loop) wantByRule(now time.Time, c *change) {
 	if c == nil {
 		return
 	}
