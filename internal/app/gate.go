@@ -35,6 +35,6 @@ var notReady = transport.Op{
 	Decode: func(int16, []byte) (kmsg.Request, error) { return &kmsg.ApiVersionsRequest{}, nil },
 	Weight: func(int16, []byte) (int64, error) { return 0, nil },
 	Handle: func(context.Context, *transport.Call) transport.Response {
-		return transport.Hangup{Reason: "the node is starting"}
+		return transport.Hangup{Reason: "the node is starting", Again: true}
 	},
 }

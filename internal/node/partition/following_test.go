@@ -312,6 +312,28 @@ func TestConsumersReadFromAFollowerWhatItKnowsToBeCommitted(t *testing.T) {
 	}
 }
 
+func TestAConsumerOfAnEpochThatIsOverIsSentToTheNewLeader(t *testing.T) {
+	r := newPair(t, vfs.NewMem(), vfs.NewMem())
+	defer r.abandon()
+	put(t, r.node(1), "one")
+	r.sync(2)
+	r.elect(2)
+	old := Position{Offset: 0, Epoch: 0, LastEpoch: -1, MaxBytes: 1 << 20}
+	for name, ask := range map[string]func(*Partition) error{
+		"fetch":        func(p *Partition) error { _, err := p.Fetch(old); return err },
+		"fetch nearby": func(p *Partition) error { _, err := p.FetchNearby(old); return err },
+		"list offsets": func(p *Partition) error { _, err := p.OffsetFor(LatestOffset, 0, false); return err },
+		"epoch's end":  func(p *Partition) error { _, err := p.EndOfEpoch(0, 0); return err },
+	} {
+		if err := ask(r.node(1)); !errors.Is(err, kerr.NotLeaderForPartition) || errors.Is(err, kerr.FencedLeaderEpoch) {
+			t.Errorf("%s at the old leader: %v", name, err)
+		}
+		if err := ask(r.node(2)); !errors.Is(err, kerr.FencedLeaderEpoch) {
+			t.Errorf("%s at the new one: %v", name, err)
+		}
+	}
+}
+
 func TestAFollowerTakesItsLeadersLogStart(t *testing.T) {
 	r := newPair(t, vfs.NewMem(), vfs.NewMem())
 	defer r.abandon()

@@ -153,7 +153,7 @@ func TestFetchesOfReplicasThatAreNotFollowersNowAreRefused(t *testing.T) {
 	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102, Epoch: 1}, kerr.UnknownLeaderEpoch)
 	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102, Offset: 1}, kerr.OffsetOutOfRange)
 	r.elect(2)
-	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102}, kerr.FencedLeaderEpoch)
+	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102}, kerr.NotLeaderForPartition)
 	mustAsk(FollowerFetch{Replica: 2, BrokerEpoch: 102, Epoch: 1}, kerr.NotLeaderForPartition)
 }
 

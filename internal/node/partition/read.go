@@ -38,6 +38,17 @@ type Fetched struct {
 // EpochEnd is the end of a leader epoch in the log.
 type EpochEnd = replica.EpochEnd
 
+// mayAsk compares the leader epoch that a client knows with ours. Where the epoch is over and another node leads, that is what the
+// client needs to hear: told that its epoch is over, a Go client first asks this node where the epoch ended, and does not go on before
+// its next metadata, five seconds later. p.role is locked.
+func (p *Partition) mayAsk(client kafka.LeaderEpoch) error {
+	err := replica.CheckEpoch(client, p.role.given.LeaderEpoch)
+	if p.role.leader == nil && errors.Is(err, kerr.FencedLeaderEpoch) {
+		return fmt.Errorf("%v: %w", err, errNotLeader)
+	}
+	return err
+}
+
 // led runs f with the log, if this node leads and the client's idea of the epoch is ours.
 func (p *Partition) led(epoch kafka.LeaderEpoch, f func(log *commitlog.Log, l *replica.Leader) error) error {
 	log, err := p.use()
@@ -45,7 +56,7 @@ func (p *Partition) led(epoch kafka.LeaderEpoch, f func(log *commitlog.Log, l *r
 		return err
 	}
 	defer p.role.RUnlock()
-	if err := replica.CheckEpoch(epoch, p.role.given.LeaderEpoch); err != nil {
+	if err := p.mayAsk(epoch); err != nil {
 		return err
 	}
 	if p.role.leader == nil {
@@ -79,7 +90,7 @@ func (p *Partition) FetchNearby(at Position) (Fetched, error) {
 		return Fetched{}, err
 	}
 	defer p.role.RUnlock()
-	if err := replica.CheckEpoch(at.Epoch, p.role.given.LeaderEpoch); err != nil {
+	if err := p.mayAsk(at.Epoch); err != nil {
 		return Fetched{}, err
 	}
 	if p.role.leader == nil && !p.follows() {

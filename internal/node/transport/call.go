@@ -40,7 +40,11 @@ type Response interface {
 }
 
 // Hangup is the Response that closes the connection instead of answering.
-type Hangup struct{ Reason string }
+type Hangup struct {
+	Reason string
+	// Again is set where the client shall try again, elsewhere or here: see conn.close.
+	Again bool
+}
 
 // AppendTo writes nothing: a Hangup has no body.
 func (Hangup) AppendTo(dst []byte) []byte { return dst }

@@ -43,6 +43,8 @@ type conn struct {
 	others   atomic.Int32
 	turn     chan struct{}
 	draining atomic.Bool
+	// again says that the client shall try again, greeted that it has been sent an answer: see close.
+	again, greeted atomic.Bool
 	// answeredAt is when the last request was answered, in Unix nanoseconds.
 	answeredAt atomic.Int64
 	// why is the reason for which the connection ends, plus one; 0 while none was noticed.
@@ -87,15 +89,21 @@ func (c *conn) because(why Closed) { c.why.CompareAndSwap(0, int32(why)+1) }
 // closedBy is the reason that was noted.
 func (c *conn) closedBy() Closed { return Closed(max(c.why.Load()-1, 0)) }
 
-// close ends both goroutines: reads and writes fail, waits end.
+// close ends both goroutines: reads and writes fail, waits end. A Go client takes the orderly end of a connection on which it got
+// no answer yet for a server that wants TLS, and tells its application; a reset is a broken connection to every client. So a node
+// that starts or stops resets those.
 func (c *conn) close() {
 	c.cancel()
+	if nc, ok := c.nc.(interface{ SetLinger(sec int) error }); ok && c.again.Load() && !c.greeted.Load() {
+		_ = nc.SetLinger(0) // it fails only on a connection that is closed already
+	}
 	c.nc.Close()
 }
 
 // drain lets what was read be answered, soon, and reads no more.
 func (c *conn) drain() {
 	c.because(ClosedShutdown)
+	c.again.Store(true)
 	c.draining.Store(true)
 	c.cancelWait()
 	c.nc.SetReadDeadline(time.Unix(1, 0))
@@ -453,12 +461,14 @@ func (c *conn) answer(it *item) error {
 	}
 	if h, ok := resp.(Hangup); ok {
 		c.because(ClosedRefused)
+		c.again.Store(h.Again || c.again.Load())
 		c.complain(h.Reason)
 		if err := c.out.flush(); err != nil {
 			return err
 		}
 		return io.EOF
 	}
+	c.greeted.Store(true)
 	return c.out.answer(it.header.correlation, it.op.Flexible && !it.op.PlainReply, resp)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -417,10 +418,55 @@ func TestNoAnswerAndHangup(t *testing.T) {
 		w.send(c, request(keyBegin, 3, 3, "bye"))
 		w.gate("silent") <- nil
 		w.gate("loud") <- text("L")
-		w.gate("bye") <- Hangup{"acks=0 failed"}
+		w.gate("bye") <- Hangup{Reason: "acks=0 failed"}
 		w.wantAnswer(c, 2, "L")
 		w.wantClosed(c)
 	})
+}
+
+func TestAClientThatShallComeBackIsReset(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		greeted    bool // it got an answer before
+		end        func(w *world, c net.Conn)
+		wantsReset bool
+	}{
+		{"the node stops", false, func(w *world, _ net.Conn) { w.srv.Close() }, true},
+		{"the node stops later", true, func(w *world, _ net.Conn) { w.srv.Close() }, false},
+		{"the node starts", false, func(w *world, c net.Conn) {
+			w.send(c, request(keyBegin, 3, 1, "x"))
+			w.gate("x") <- Hangup{Reason: "starting", Again: true}
+		}, true},
+		{"it is refused", false, func(w *world, c net.Conn) {
+			w.send(c, request(keyBegin, 3, 1, "x"))
+			w.gate("x") <- Hangup{Reason: "a mistake"}
+		}, false},
+	} {
+		w := newWorld(t, nil)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.srv.Serve(l, "TCP")
+		nc, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for w.srv.Connections() == 0 {
+			runtime.Gosched()
+		}
+		if c.greeted {
+			w.send(nc, request(keyPlain, 0, 5, "x"))
+			w.wantAnswer(nc, 5, "echo x")
+		}
+		c.end(w, nc)
+		_, err = nc.Read(make([]byte, 1))
+		if reset := !errors.Is(err, io.EOF); reset != c.wantsReset {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		nc.Close()
+		w.srv.Close()
+	}
 }
 
 func TestIdleConnectionCloses(t *testing.T) {
