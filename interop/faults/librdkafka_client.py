@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A producer and a group of one on librdkafka, for the fault runs: load/librdkafka.go starts it and reads what it did from its standard
 output. Lines are S partition (a record is about to be sent; they are numbered from 0), A number offset (it was acknowledged; -2: somewhere), G partition (the
-partition is the consumer's), P partition offset:value … (a poll), B and C partition offset (a commit is begun, is acknowledged). It stops sending
+partition is the consumer's), P partition offset:value … (a poll), E text (an error that the application sees), B and C partition offset (a commit is begun, is acknowledged). It stops sending
 when its standard input ends, and ends when all is acknowledged."""
 
 import os
@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 BOOTSTRAP, TOPIC = os.environ["FAULTS_BOOTSTRAP"], os.environ["FAULTS_TOPIC"]
 PARTITIONS, RATE = int(os.environ["FAULTS_PARTITIONS"]), float(os.environ["FAULTS_RATE"])
 PROCESS = int(os.environ["FAULTS_PROCESS"])
+STEADY = os.environ.get("FAULTS_STEADY") == "true"  # librdkafka's own settings, and an even pace
 MASK = (1 << 64) - 1
 DAMAGED = MASK
 
@@ -50,10 +51,8 @@ def decode(data):
 
 
 def produce():
-    producer = Producer({
-        "bootstrap.servers": BOOTSTRAP,
-        "enable.idempotence": True,
-        "acks": "all",
+    settings = {"bootstrap.servers": BOOTSTRAP, "enable.idempotence": True, "acks": "all"}
+    producer = Producer(settings if STEADY else settings | {
         "linger.ms": 5,
         "message.timeout.ms": 0,  # never given up
         "request.timeout.ms": 5000,
@@ -68,13 +67,15 @@ def produce():
             if error is None:
                 # A record that was sent twice, and refused as known the second time, is there, but where is not told.
                 say("A", number, -2 if message.offset() is None else message.offset())
+            else:
+                say("E", "a record is given up:", error)
         return callback
 
     number = 0
     while not enough.is_set():
-        burst = random.randint(1, 16)
+        burst = 1 if STEADY else random.randint(1, 16)
         for _ in range(burst):
-            partition = random.randrange(PARTITIONS)
+            partition = number % PARTITIONS if STEADY else random.randrange(PARTITIONS)
             say("S", partition)
             while True:
                 try:
@@ -92,11 +93,8 @@ def produce():
 
 
 def consume():
-    consumer = Consumer({
-        "bootstrap.servers": BOOTSTRAP,
-        "group.id": "librdkafka",
-        "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
+    settings = {"bootstrap.servers": BOOTSTRAP, "group.id": "librdkafka", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    consumer = Consumer(settings if STEADY else settings | {
         "session.timeout.ms": 10000,
         "heartbeat.interval.ms": 1000,
         "socket.timeout.ms": 7000,
@@ -107,7 +105,9 @@ def consume():
     while not done.is_set():
         polled = {}
         for m in consumer.consume(500, 0.2):
-            if not m.error():
+            if m.error():
+                say("E", "a poll:", m.error())
+            else:
                 polled.setdefault(m.partition(), []).append((m.offset(), decode(m.value())))
         for partition, reads in polled.items():
             say("P", partition, *(f"{offset}:{value}" for offset, value in reads))
@@ -120,8 +120,10 @@ def consume():
             for tp in consumer.commit(offsets=ends, asynchronous=False):
                 if tp.error is None:
                     say("C", tp.partition, tp.offset)
-        except KafkaException:
-            pass  # it may have happened or not
+                else:
+                    say("E", "a commit:", tp.error)
+        except KafkaException as e:
+            say("E", "a commit:", e)  # it may have happened or not
     consumer.close()
 
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -317,15 +318,22 @@ func (c *Cluster) Reorder(ctx context.Context, topic string, partition int32, fi
 	return nil
 }
 
-// ElectPreferred moves the leadership of a partition to its first replica.
-func (c *Cluster) ElectPreferred(ctx context.Context, topic string, partition int32) error {
+// ElectPreferred moves the leadership of a topic's first partitions to their first replicas. One that is not in sync yet is waited for:
+// what the cluster is known by may be the metadata of a node that lags.
+func (c *Cluster) ElectPreferred(ctx context.Context, topic string, partitions int32) error {
 	var set kadm.TopicsSet
-	set.Add(topic, partition)
-	results, err := c.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, set)
-	if err != nil {
-		return err
+	for p := range partitions {
+		set.Add(topic, p)
 	}
-	return results[topic][partition].Err
+	return c.until(ctx, func(ctx context.Context) error {
+		results, err := c.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, set)
+		for _, r := range results[topic] {
+			if !errors.Is(r.Err, kerr.ElectionNotNeeded) {
+				err = errors.Join(err, r.Err)
+			}
+		}
+		return err
+	})
 }
 
 // Segments are the log files of a partition on a node, in the order of their offsets.

@@ -84,12 +84,22 @@ func (l *Load) readOn(ctx context.Context, log *history.Consumer, at map[int32]i
 	defer cl.Close()
 	for ctx.Err() == nil && (done == nil || !done(at)) {
 		fetches := cl.PollFetches(ctx)
-		maps.Copy(at, note(log, fetches))
+		ends := note(log, fetches)
+		maps.Copy(at, ends)
+		l.delivered(log.Name, ends)
 		if l.complaints(log.Name, fetches) {
 			break
 		}
 	}
 	return nil
+}
+
+// delivered notes for the gaps that records of these partitions were given to a reader, or to one of those that share them.
+func (l *Load) delivered(who string, ends map[int32]int64) {
+	now := time.Now()
+	for p := range ends {
+		l.Gaps.note(Lane{who, p}, now)
+	}
 }
 
 // note writes what was fetched into the log, and returns one past the last offset of each partition.
@@ -113,6 +123,8 @@ func (l *Load) complaints(name string, fetches kgo.Fetches) (over bool) {
 		text := fmt.Sprintf("%s, partition %d: %v", name, e.Partition, e.Err)
 		switch {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, kgo.ErrClientClosed):
+		case l.cfg.Steady:
+			l.cfg.Note(ClientError, text)
 		case errors.As(e.Err, &loss):
 			l.cfg.Note(ConsumerDataLoss, text)
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):

@@ -20,7 +20,7 @@ func (l *Load) librdkafka() error {
 	cmd.Env = append(os.Environ(),
 		"FAULTS_BOOTSTRAP="+strings.Join(l.cfg.Seeds, ","), "FAULTS_TOPIC="+l.cfg.Topic,
 		"FAULTS_PARTITIONS="+strconv.Itoa(int(l.cfg.Partitions)), "FAULTS_RATE="+strconv.Itoa(1+l.cfg.Rate/10),
-		"FAULTS_PROCESS="+strconv.Itoa(producer.ID()))
+		"FAULTS_PROCESS="+strconv.Itoa(producer.ID()), "FAULTS_STEADY="+strconv.FormatBool(l.cfg.Steady))
 	said := &strings.Builder{}
 	cmd.Stderr = said
 	in, err := cmd.StdinPipe()
@@ -46,7 +46,7 @@ func (l *Load) librdkafka() error {
 	})
 	l.readers.Go(func() {
 		defer close(ended)
-		err := follow(out, &foreign{producer: producer, consumer: consumer, begun: map[string]int64{}})
+		err := follow(out, &foreign{l: l, producer: producer, consumer: consumer, begun: map[string]int64{}})
 		if err != nil {
 			_ = cmd.Process.Kill() // it would wait for somebody to read
 		}
@@ -64,6 +64,8 @@ func ending(s string) string { return s[max(0, len(s)-500):] }
 
 // foreign is the log of a client in another process.
 type foreign struct {
+	l        *Load
+	sent     []int32 // the partitions of what was sent
 	producer *history.Producer
 	consumer *history.Consumer
 	begun    map[string]int64 // commits on their way
@@ -86,6 +88,12 @@ func (f *foreign) line(fields []string) error {
 	if len(fields) < 2 {
 		return fmt.Errorf("too short")
 	}
+	if fields[0] == "E" {
+		if f.l.cfg.Steady {
+			f.l.cfg.Note(ClientError, "librdkafka: "+strings.Join(fields[1:], " "))
+		}
+		return nil
+	}
 	first, err := strconv.Atoi(fields[1])
 	if err != nil {
 		return err
@@ -94,6 +102,7 @@ func (f *foreign) line(fields []string) error {
 	switch kind := fields[0]; {
 	case kind == "S":
 		f.producer.Send(partition)
+		f.sent = append(f.sent, partition)
 	case kind == "G":
 		f.consumer.Assigned(partition, -1)
 	case kind == "P":
@@ -106,7 +115,11 @@ func (f *foreign) line(fields []string) error {
 		place := fields[1] + " " + fields[2]
 		switch kind {
 		case "A":
+			if first < 0 || first >= len(f.sent) {
+				return fmt.Errorf("record %d was not sent", first)
+			}
 			f.producer.Acked(history.NewValue(f.producer.ID(), first), offset)
+			f.l.Gaps.note(Lane{"librdkafka producer", f.sent[first]}, time.Now())
 		case "B":
 			// Unless it is acknowledged this stands for a commit of which nobody knows.
 			f.begun[place] = f.consumer.Now()
@@ -136,5 +149,6 @@ func (f *foreign) poll(partition int32, places []string) error {
 		reads = append(reads, history.Read{Offset: offset, Value: history.Value(value)})
 	}
 	f.consumer.Polled(partition, reads)
+	f.l.Gaps.note(Lane{"librdkafka group", partition}, time.Now())
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 
 func TestTheLinesOfAForeignClientBecomeAHistory(t *testing.T) {
 	r := &history.Recorder{}
-	f := &foreign{producer: r.Producer(), consumer: r.Consumer("c", "g"), begun: map[string]int64{}}
-	text := "S 2\nS 2\nA 0 5\nG 2\nP 2 5:0 6:1\nB 2 7\nC 2 7\nB 2 9\n"
+	f := &foreign{l: &Load{Gaps: newGaps()}, producer: r.Producer(), consumer: r.Consumer("c", "g"), begun: map[string]int64{}}
+	text := "S 2\nS 2\nA 0 5\nE a poll: broker is away\nG 2\nP 2 5:0 6:1\nB 2 7\nC 2 7\nB 2 9\n"
 	if err := follow(strings.NewReader(text), f); err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestTheLinesOfAForeignClientBecomeAHistory(t *testing.T) {
 	if events[2].Moment != 0 || events[3].Moment == 0 || events[3].Begun != events[2].Begun || events[4].Moment != 0 {
 		t.Errorf("commits %+v", events[2:])
 	}
-	for _, bad := range []string{"S\n", "S x\n", "P 1 2:x\n", "Q 1 2 3\n"} {
+	for _, bad := range []string{"S\n", "S x\n", "P 1 2:x\n", "Q 1 2 3\n", "A 9 1\n"} {
 		if err := follow(strings.NewReader(bad), f); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

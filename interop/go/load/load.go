@@ -25,6 +25,9 @@ type Config struct {
 	Rate     int
 	Recorder *history.Recorder
 	Seed     uint64
+	// Steady clients stay for the whole run, send at an even pace, and keep their library's own settings for trying again: for what
+	// no client must notice. All errors that the application sees are told as ClientError.
+	Steady bool
 	// Note is told, from any goroutine, of what a client complains of beside its records.
 	Note func(kind, what string)
 	// Log takes what the clients log.
@@ -32,6 +35,9 @@ type Config struct {
 	// Python, with confluent-kafka, runs PythonClient: a producer and a consumer on librdkafka. Empty for none.
 	Python, PythonClient string
 }
+
+// ClientError is an error that the application of a steady client sees.
+const ClientError = "client-error"
 
 const (
 	producers = 2
@@ -43,7 +49,12 @@ const (
 )
 
 // Settings is what the clients were told, in words for a report.
-const Settings = "franz-go: acks=all, idempotent, MetadataMinAge 100ms, retry pause 50ms, produce timeout 4s + 2s, dial timeout 1s"
+func Settings(steady bool) string {
+	if steady {
+		return "the libraries' own settings: acks=all, idempotent"
+	}
+	return "franz-go: acks=all, idempotent, MetadataMinAge 100ms, retry pause 50ms, produce timeout 4s + 2s, dial timeout 1s"
+}
 
 // Load is the running clients.
 type Load struct {
@@ -56,6 +67,7 @@ type Load struct {
 	sending context.Context
 	enough  context.CancelFunc
 	Acks    *Acks
+	Gaps    *Gaps
 
 	group struct {
 		sync.Mutex
@@ -65,7 +77,7 @@ type Load struct {
 
 // Start starts the clients.
 func Start(cfg Config) (*Load, error) {
-	l := &Load{cfg: cfg, Acks: newAcks(cfg.Partitions)}
+	l := &Load{cfg: cfg, Acks: newAcks(cfg.Partitions), Gaps: newGaps()}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.sending, l.enough = context.WithCancel(l.ctx)
 	l.group.next = map[int32]int64{}
@@ -79,8 +91,12 @@ func Start(cfg Config) (*Load, error) {
 		}
 	}
 	l.readers.Go(l.tail)
-	l.readers.Go(l.replay)
 	l.readers.Go(func() { l.member("steady", 0) })
+	if cfg.Steady {
+		l.readers.Go(func() { l.member("second", 0) })
+		return l, nil
+	}
+	l.readers.Go(l.replay)
 	l.readers.Go(func() { l.member("restless", longLife) })
 	return l, nil
 }
@@ -103,9 +119,16 @@ func (l *Load) chance(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(l.
 // client makes one with the settings that all have.
 func (l *Load) client(name string, more ...kgo.Opt) (*kgo.Client, error) {
 	prefix := func() string { return time.Now().Format("15:04:05.000 ") + name + " " }
-	return kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(l.cfg.Seeds...),
-		kgo.WithLogger(kgo.BasicLogger(l.cfg.Log, kgo.LogLevelInfo, prefix)),
+	opts := []kgo.Opt{kgo.SeedBrokers(l.cfg.Seeds...), kgo.WithLogger(kgo.BasicLogger(l.cfg.Log, kgo.LogLevelInfo, prefix))}
+	if !l.cfg.Steady {
+		opts = append(opts, impatient()...)
+	}
+	return kgo.NewClient(append(opts, more...)...)
+}
+
+// impatient are the settings of clients that want to know soon how a cluster that is being broken is.
+func impatient() []kgo.Opt {
+	return []kgo.Opt{
 		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.MetadataMaxAge(5 * time.Second),
 		kgo.RetryBackoffFn(func(int) time.Duration { return retryPause }),
@@ -113,7 +136,7 @@ func (l *Load) client(name string, more ...kgo.Opt) (*kgo.Client, error) {
 		kgo.RequestRetries(1 << 30),
 		kgo.RequestTimeoutOverhead(overhead),
 		kgo.DialTimeout(time.Second),
-	}, more...)...)
+	}
 }
 
 // pause waits, or less if ctx ends.

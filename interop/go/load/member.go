@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/interop/go/history"
 )
@@ -30,20 +32,25 @@ func (l *Load) member(name string, life time.Duration) {
 	}
 }
 
-// attend joins the group, and notes and commits each poll.
+// attend joins the group, and notes and commits each poll. A steady member leaves the commits to its library.
 func (l *Load) attend(ctx context.Context, name string) {
 	log := l.cfg.Recorder.Consumer(name, group)
-	cl, err := l.client(name,
+	opts := []kgo.Opt{
 		kgo.ConsumeTopics(l.cfg.Topic), kgo.ConsumerGroup(group),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-		kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(time.Second), kgo.RebalanceTimeout(15*time.Second),
-		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
 			for _, p := range m[l.cfg.Topic] {
 				log.Assigned(p, -1)
 			}
-		}))
+		}),
+	}
+	if l.cfg.Steady {
+		opts = append(opts, kgo.AutoCommitCallback(l.committed(log)))
+	} else {
+		opts = append(opts, kgo.DisableAutoCommit(), kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(time.Second), kgo.RebalanceTimeout(15*time.Second),
+			kgo.FetchMaxWait(500*time.Millisecond))
+	}
+	cl, err := l.client(name, opts...)
 	if err != nil {
 		l.cfg.Note("client", err.Error())
 		return
@@ -53,13 +60,36 @@ func (l *Load) attend(ctx context.Context, name string) {
 		fetches := cl.PollRecords(ctx, 2000)
 		if ends := note(log, fetches); len(ends) > 0 {
 			l.gave(ends)
-			l.commit(ctx, cl, log, ends)
+			l.delivered("group", ends)
+			if !l.cfg.Steady {
+				l.commit(ctx, cl, log, ends)
+			}
 		}
 		cl.AllowRebalance()
 		if l.complaints(name, fetches) {
 			pause(ctx, retryPause)
 			return
 		}
+	}
+}
+
+// committed notes the commits of the library, and tells of those that failed. When one was begun is not told: it was after the one
+// before was over.
+func (l *Load) committed(log *history.Consumer) func(*kgo.Client, *kmsg.OffsetCommitRequest, *kmsg.OffsetCommitResponse, error) {
+	var before atomic.Int64
+	before.Store(log.Now())
+	return func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		acked, begun := map[int32]bool{}, before.Load()
+		acknowledged(acked, &err)(nil, req, resp, err)
+		if err != nil && l.ctx.Err() == nil {
+			l.cfg.Note(ClientError, fmt.Sprintf("%s: a commit failed: %v", log.Name, err))
+		}
+		for _, t := range req.Topics {
+			for _, p := range t.Partitions {
+				log.Committed(p.Partition, p.Offset, begun, acked[p.Partition])
+			}
+		}
+		before.Store(log.Now())
 	}
 }
 
@@ -72,7 +102,8 @@ func (l *Load) commit(ctx context.Context, cl *kgo.Client, log *history.Consumer
 	}
 	begun := log.Now()
 	acked := map[int32]bool{}
-	cl.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{l.cfg.Topic: offsets}, acknowledged(acked))
+	var failed error // it may have been made or not
+	cl.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{l.cfg.Topic: offsets}, acknowledged(acked, &failed))
 	for p, end := range ends {
 		log.Committed(p, end, begun, acked[p])
 	}

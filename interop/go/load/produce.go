@@ -19,8 +19,11 @@ const ProducerDataLoss = "producer-data-loss"
 func (l *Load) produce(i int) {
 	chance := l.chance(uint64(i) + 100)
 	for l.sending.Err() == nil {
-		life, cancel := context.WithTimeout(l.sending, between(chance, shortLife, longLife))
-		p, err := l.newProducer()
+		life, cancel := context.WithCancel(l.sending)
+		if !l.cfg.Steady {
+			life, cancel = context.WithTimeout(l.sending, between(chance, shortLife, longLife))
+		}
+		p, err := l.newProducer(i)
 		if err != nil {
 			l.cfg.Note("client", err.Error())
 			cancel()
@@ -42,23 +45,25 @@ func (l *Load) produce(i int) {
 
 type producer struct {
 	l   *Load
+	who string // its line, for the gaps
 	cl  *kgo.Client
 	log *history.Producer
 }
 
-func (l *Load) newProducer() (*producer, error) {
-	p := &producer{l: l, log: l.cfg.Recorder.Producer()}
-	var err error
-	p.cl, err = l.client(fmt.Sprintf("producer-%d", p.log.ID()),
+func (l *Load) newProducer(i int) (*producer, error) {
+	p := &producer{l: l, who: fmt.Sprintf("producer %d", i), log: l.cfg.Recorder.Producer()}
+	opts := []kgo.Opt{
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(0),
-		kgo.MaxBufferedRecords(2000),
-		kgo.ProduceRequestTimeout(produceTimeout),
-		kgo.UnknownTopicRetries(-1),
 		kgo.ProducerOnDataLossDetected(func(topic string, partition int32) {
 			l.cfg.Note(ProducerDataLoss, fmt.Sprintf("a producer of partition %d: its sequence numbers were refused", partition))
-		}))
+		}),
+	}
+	if !l.cfg.Steady {
+		opts = append(opts, kgo.ProducerLinger(0), kgo.MaxBufferedRecords(2000), kgo.ProduceRequestTimeout(produceTimeout), kgo.UnknownTopicRetries(-1))
+	}
+	var err error
+	p.cl, err = l.client(fmt.Sprintf("producer-%d", p.log.ID()), opts...)
 	return p, err
 }
 
@@ -67,7 +72,10 @@ func (p *producer) write(ctx context.Context, partition int32, chance interface{
 	each := float64(p.l.cfg.Rate) / float64(producers*p.l.cfg.Partitions) // records a second
 	places := &places{}
 	for ctx.Err() == nil {
-		burst := 1 + chance.IntN(16)
+		burst := 1
+		if !p.l.cfg.Steady {
+			burst += chance.IntN(16)
+		}
 		for range burst {
 			v := p.log.Send(partition)
 			sent := time.Now()
@@ -77,6 +85,9 @@ func (p *producer) write(ctx context.Context, partition int32, chance interface{
 				if err == nil {
 					p.log.Acked(v, places.of(r.Offset))
 					p.l.Acks.note(partition, sent)
+					p.l.Gaps.note(Lane{p.who, partition}, time.Now())
+				} else if p.l.cfg.Steady {
+					p.l.cfg.Note(ClientError, fmt.Sprintf("%s, partition %d: a record is given up: %v", p.who, partition, err))
 				}
 			})
 			if ctx.Err() != nil {

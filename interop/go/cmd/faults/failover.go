@@ -4,14 +4,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/headrace/headrace/interop/go/cluster"
@@ -174,14 +172,12 @@ func (k *clocked) move(n *cluster.Node) error {
 
 // lead has the node elected, if it does not lead already.
 func (k *clocked) lead(id int) error {
-	if err := k.cluster.Reorder(k.ctx, failoverTopic, 0, id); err != nil {
+	ctx, cancel := context.WithTimeout(k.ctx, syncTime)
+	defer cancel()
+	if err := k.cluster.Reorder(ctx, failoverTopic, 0, id); err != nil {
 		return err
 	}
-	err := k.cluster.ElectPreferred(k.ctx, failoverTopic, 0)
-	if errors.Is(err, kerr.ElectionNotNeeded) {
-		return nil
-	}
-	return err
+	return k.cluster.ElectPreferred(ctx, failoverTopic, 1)
 }
 
 // together makes the leader of the metadata quorum the leader of the partition.

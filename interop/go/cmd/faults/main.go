@@ -38,6 +38,8 @@ type options struct {
 	plain                bool
 	failover             int
 	failoverKinds        string
+	rolling              int
+	pace                 time.Duration
 	python, pythonClient string
 	json                 string
 	keep, list           bool
@@ -67,6 +69,8 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.rate, "rate", 1000, "about how many records a second are sent")
 	f.IntVar(&o.failover, "failover", 0, "instead of faults under load: so many failovers of each kind, timed")
 	f.StringVar(&o.failoverKinds, "failover-kinds", strings.Join(failoverNames(), ","), "kinds of failover to time")
+	f.IntVar(&o.rolling, "rolling", 0, "instead of faults: so many rounds in which each node is stopped and started, one after the other")
+	f.DurationVar(&o.pace, "pace", 2*time.Second, "with -rolling: how long all is well before the next node is stopped")
 	f.BoolVar(&o.join, "join", false, "headrace: the second and third node join the first, instead of all knowing each other")
 	f.Var(&o.settings, "set", "key=value for every node's config; again for more")
 	f.Var(&o.topicLines, "topic", "key=value for the topic's config; again for more")
@@ -185,8 +189,11 @@ func (o options) perform(ctx context.Context) (good bool, err error) {
 		return false, err
 	}
 	fmt.Printf("%s, seed %d\n", o.product, o.seed)
-	if o.failover > 0 {
+	switch {
+	case o.failover > 0:
 		return o.failovers(ctx, c)
+	case o.rolling > 0:
+		return o.rollingRestarts(ctx, c)
 	}
 	return o.underFaults(ctx, c)
 }

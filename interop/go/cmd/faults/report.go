@@ -21,7 +21,8 @@ type report struct {
 	Product   string              `json:"product"`
 	Seed      uint64              `json:"seed"`
 	Seconds   float64             `json:"seconds"`
-	Faults    map[string]*outcome `json:"faults"`
+	Faults    map[string]*outcome `json:"faults,omitempty"`
+	Restarts  []restarted         `json:"restarts,omitempty"`
 	Sent      int                 `json:"sent"`
 	Acked     int                 `json:"acked"`
 	Read      int                 `json:"read"`
@@ -30,6 +31,7 @@ type report struct {
 	Notes     []history.Anomaly   `json:"notes"`
 
 	begun   time.Time
+	steady  bool        // the load is
 	flipped map[int]int // bits turned in the files of a node and not turned back
 
 	mu        sync.Mutex
@@ -46,8 +48,8 @@ type outcome struct {
 	Back []float64 `json:"back"`
 }
 
-func newReport(o options) *report {
-	return &report{Product: o.product, Seed: o.seed, Faults: map[string]*outcome{}, begun: time.Now(), flipped: map[int]int{},
+func newReport(o options, steady bool) *report {
+	return &report{Product: o.product, Seed: o.seed, Faults: map[string]*outcome{}, begun: time.Now(), steady: steady, flipped: map[int]int{},
 		anomalies: history.Verdict{}, notes: history.Verdict{}}
 }
 
@@ -63,10 +65,11 @@ func (r *report) note(kind, text string) {
 	r.notes.Add(kind, text)
 }
 
-// complaint is what a client says beside its records. What tells that records are gone or damaged is an anomaly.
+// complaint is what a client says beside its records. What tells that records are gone or damaged is an anomaly, and so is what a
+// steady client's application sees at all.
 func (r *report) complaint(kind, text string) {
 	switch kind {
-	case load.ProducerDataLoss, load.ConsumerDataLoss, load.OutOfRange, load.DamagedBatch:
+	case load.ProducerDataLoss, load.ConsumerDataLoss, load.OutOfRange, load.DamagedBatch, load.ClientError:
 		r.anomaly(kind, text)
 	default:
 		r.note(kind, text)
@@ -104,16 +107,19 @@ func (r *report) judge(recorder *history.Recorder, gaps map[string]time.Duration
 func (r *report) good() bool { return len(r.Anomalies) == 0 }
 
 func (r *report) print() {
-	fmt.Printf("\n%-20s %6s %18s %24s\n", "fault", "count", "longest gap, s", "back, s: p50 / longest")
-	total := 0
+	r.printRestarts()
+	total := len(r.Restarts)
+	if len(r.Faults) > 0 {
+		fmt.Printf("\n%-20s %6s %18s %24s\n", "fault", "count", "longest gap, s", "back, s: p50 / longest")
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		o := r.Faults[name]
 		total += o.Count
 		fmt.Printf("%-20s %6d %18.2f %15.2f / %6.2f\n", name, o.Count, o.Gap, quantile(o.Back, 0.5), quantile(o.Back, 1))
 	}
-	fmt.Printf("\n%s, seed %d: %d faults in %.0f s; %d records sent, %d acknowledged, %d reads judged, %d batches of replicas compared\n",
+	fmt.Printf("\n%s, seed %d: %d faults or restarts in %.0f s; %d records sent, %d acknowledged, %d reads judged, %d batches of replicas compared\n",
 		r.Product, r.Seed, total, r.Seconds, r.Sent, r.Acked, r.Read, r.Compared)
-	fmt.Printf("clients: %s\n", load.Settings)
+	fmt.Printf("clients: %s\n", load.Settings(r.steady))
 	for _, n := range r.Notes {
 		show("note", n)
 	}

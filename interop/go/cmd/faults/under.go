@@ -19,13 +19,20 @@ import (
 	"github.com/headrace/headrace/interop/go/replicas"
 )
 
-// underFaults runs the load while faults strike, heals, reads everything back and judges.
+// underFaults runs the load while faults strike.
 func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool, err error) {
 	faults, err := chooseFaults(o.faults, o.plain)
 	if err != nil {
 		return false, err
 	}
-	r := newReport(o)
+	return o.underLoad(ctx, c, false, func(s *stage) error {
+		return s.faults(faults, o.count, s.begun.Add(max(o.time*3/4, o.time-2*time.Minute)))
+	})
+}
+
+// underLoad runs the load while something is done to the cluster, heals, reads everything back and judges.
+func (o options) underLoad(ctx context.Context, c *cluster.Cluster, steady bool, deed func(*stage) error) (good bool, err error) {
+	r := newReport(o, steady)
 	s := &stage{ctx: ctx, cluster: c, chance: rand.New(rand.NewPCG(o.seed, 1)), report: r, begun: time.Now(), flips: map[int][]disk.Flip{}, recorder: &history.Recorder{}}
 	if err := s.open(o, topic, partitions); err != nil {
 		return false, err
@@ -36,7 +43,7 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 	}
 	defer clients.Close()
 	s.load, err = load.Start(load.Config{Seeds: c.Addresses(), Topic: topic, Partitions: partitions, Rate: o.rate,
-		Recorder: s.recorder, Seed: o.seed, Note: r.complaint, Log: clients,
+		Recorder: s.recorder, Seed: o.seed, Steady: steady, Note: r.complaint, Log: clients,
 		Python: o.python, PythonClient: o.pythonClient})
 	if err != nil {
 		return false, err
@@ -46,7 +53,7 @@ func (o options) underFaults(ctx context.Context, c *cluster.Cluster) (good bool
 		return false, fmt.Errorf("the load does not begin: %w", err)
 	}
 	s.say("the load runs")
-	stuck := s.faults(faults, o.count, s.begun.Add(max(o.time*3/4, o.time-2*time.Minute)))
+	stuck := deed(s)
 	if stuck != nil && !errors.Is(stuck, errStuck) && ctx.Err() == nil {
 		return false, stuck
 	}
