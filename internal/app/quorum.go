@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -23,16 +24,32 @@ import (
 
 // hasState tells whether the disk of this node knows a metadata quorum. What cannot be read is for the quorum to tell.
 func (n *Node) hasState() bool {
-	own, err := quorum.OwnsDir(n.Env.FS, filepath.Join(n.Config.MetadataLogDir, metadataPartition.String()))
-	return own || err != nil
+	used, err := quorum.UsedDir(n.Env.FS, filepath.Join(n.Config.MetadataLogDir, metadataPartition.String()))
+	return used || err != nil
 }
 
-// openQuorum opens the metadata log and returns when this node has caught up with it.
-func (n *Node) openQuorum(ctx context.Context) (err error) {
+// openQuorum opens the metadata log and returns when this node has caught up with it. Where it is damaged the
+// node first has the others take it in anew.
+func (n *Node) openQuorum(ctx context.Context) error {
+	err := n.startQuorum(ctx)
+	if !errors.Is(err, quorum.ErrDamaged) {
+		return err
+	}
+	if err := n.rejoin(ctx, err); err != nil {
+		return err
+	}
+	return n.startQuorum(ctx)
+}
+
+// startQuorum does it once. An error that is quorum.ErrDamaged says that what is there cannot be used; it is as it was.
+func (n *Node) startQuorum(ctx context.Context) (err error) {
 	cfg := commitlog.DefaultConfig()
 	cfg.SegmentBytes = metadataSegment(n.Config)
 	cfg.Delete, cfg.RetentionAge = false, -1
 	if n.log, err = n.home.OpenLog(metadataPartition, metadataTopicID(), cfg, time.Now(), n.rand()); err != nil {
+		if errors.Is(err, commitlog.ErrDamaged) {
+			err = fmt.Errorf("%w: %w", quorum.ErrDamaged, err)
+		}
 		return err
 	}
 	id := n.home.Meta().ClusterID

@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -121,12 +122,15 @@ func loadSnapshot(fsys vfs.FS, dir, clusterID string, p snapshotPoint) (*metadat
 	}
 	name := checkpointName(p.Offset, p.Epoch)
 	b, err := vfs.ReadFile(fsys, filepath.Join(dir, name), maxSnapshotBytes)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: snapshot %s is missing", ErrDamaged, name)
+	case err != nil:
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
 	img, err := decodeSnapshot(b, clusterID, p.Offset)
 	if err != nil {
-		return nil, fmt.Errorf("read snapshot %s: %w", name, err)
+		return nil, fmt.Errorf("%w: snapshot %s: %w", ErrDamaged, name, err)
 	}
 	return img, nil
 }

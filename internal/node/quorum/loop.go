@@ -53,6 +53,9 @@ type loop struct {
 	term      uint64
 	// mistakenAt is when the log was told of a message that is for another quorum's node.
 	mistakenAt time.Time
+	// shortSince is when a leader began to say that this node's log must be longer, zero while none does; lost is what follows.
+	shortSince time.Time
+	lost       error
 	// lastAppend is when the newest record was stored, for the snapshot's header.
 	lastAppend int64
 
@@ -137,6 +140,9 @@ func (l *loop) turns() (err error) {
 		}
 		if stop := l.await(ticks); stop {
 			return l.handOver(ticker.C)
+		}
+		if l.lost != nil {
+			return l.lost
 		}
 	}
 }

@@ -29,3 +29,28 @@ func OwnsDir(fsys vfs.FS, dir string) (bool, error) {
 	}
 	return s.Raft != nil, nil
 }
+
+// UsedDir tells whether a Quorum has used a folder of __cluster_metadata-0: it owns the state, or the state is gone and the log is not.
+// Who has lost its state is not one that has nothing to lose.
+func UsedDir(fsys vfs.FS, dir string) (bool, error) {
+	own, err := OwnsDir(fsys, dir)
+	if own || err != nil {
+		return own, err
+	}
+	if _, err := fsys.Stat(filepath.Join(dir, stateFile)); !errors.Is(err, fs.ErrNotExist) {
+		return false, err // it is another's
+	}
+	entries, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".log" {
+			continue
+		}
+		if i, err := e.Info(); err != nil || i.Size() > 0 {
+			return err == nil, err
+		}
+	}
+	return false, err
+}

@@ -115,6 +115,10 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// ErrDamaged says that what this node once had on its disk of the metadata is not all there any more, or cannot be read. Where it is
+// one of several, it can ask to be admitted anew, with another folder, as if it had never been a member (see Admit).
+var ErrDamaged = errors.New("the metadata is damaged")
+
 // Log is what a Quorum needs of a partition's log. CommitLog makes one of a commitlog.Log. Errors are final: the Quorum
 // stops at the first one.
 type Log interface {

@@ -12,8 +12,12 @@ import (
 	"github.com/headrace/headrace/internal/base/peer"
 )
 
-// tellMistaken lies between two lines of the log about the same mistake.
-const tellMistaken = 10 * time.Second
+const (
+	// tellMistaken lies between two lines of the log about the same mistake.
+	tellMistaken = 10 * time.Second
+	// shortFor is how long a leader says that this node's log must be longer before it is believed.
+	shortFor = 2 * time.Second
+)
 
 // Receive takes a message of another node. It never waits: what finds the inbox full is dropped, and sent again by raft.
 func (q *Quorum) Receive(m *raftpb.Message) {
@@ -77,9 +81,11 @@ func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 		return
 	}
 	if l.harmful(m) {
-		l.log.Error("raft message refused: the leader takes this node for one whose log reaches further; was its disk replaced?",
-			"leader", from, "type", m.GetType().String(), "commit", m.GetCommit(), "end", l.store.last())
+		l.fellShort(now, m)
 		return
+	}
+	if m.GetType() == raftpb.MsgHeartbeat {
+		l.shortSince = time.Time{}
 	}
 	// Step refuses what is stale or malformed; there is no one to tell.
 	if err := l.node.Step(m); err != nil {
@@ -90,6 +96,21 @@ func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 	}
 	l.noteCommit(m)
 	l.outdo(now, m)
+}
+
+// fellShort takes note of a heartbeat of a leader that knows this node to have had more entries than it has. One that came late may be
+// of an earlier life of this node; where they go on, and nothing else comes, its disk has lost what it had acknowledged.
+func (l *loop) fellShort(now time.Time, m *raftpb.Message) {
+	if m.GetType() != raftpb.MsgHeartbeat {
+		return
+	}
+	if l.shortSince.IsZero() {
+		l.shortSince = now
+	}
+	if now.Sub(l.shortSince) >= shortFor && !l.published && l.lost == nil {
+		l.lost = fmt.Errorf("%w: its log ends at index %d, and node %d, which leads, knows that it reached %d: was an older copy of it restored?",
+			ErrDamaged, l.store.last(), nodeID(m.GetFrom()), m.GetCommit())
+	}
 }
 
 // mistaken says so when others, of the same cluster by its id but of another quorum, take this node for one with another disk.

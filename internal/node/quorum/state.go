@@ -103,7 +103,7 @@ func (s *state) vote() uint64 {
 func parseState(b []byte) (state, error) {
 	var s state
 	if err := json.Unmarshal(b, &s); err != nil {
-		return s, err
+		return s, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err := s.verify(); err != nil {
 		return s, err
@@ -133,7 +133,7 @@ func (s *state) verify() error {
 	}
 	sum, err := s.checksum()
 	if err == nil && sum != *told {
-		err = fmt.Errorf("checksum is %d, not %d: the file is damaged", sum, *told)
+		err = fmt.Errorf("%w: its checksum is %d, not %d", ErrDamaged, sum, *told)
 	}
 	return err
 }

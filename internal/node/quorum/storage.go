@@ -63,7 +63,7 @@ func openStorage(cfg *Config) (*storage, *metadata.Image, error) {
 	case err != nil:
 		return nil, nil, err
 	case !found && cfg.Log.End() > 0:
-		return nil, nil, fmt.Errorf("the log ends at offset %d, but %s is missing", cfg.Log.End(), filepath.Join(cfg.Dir, stateFile))
+		return nil, nil, fmt.Errorf("%w: the log ends at offset %d, but %s is missing", ErrDamaged, cfg.Log.End(), stateFile)
 	case !found:
 		st = newState(cfg)
 	case st.Raft.ClusterID != cfg.ClusterID:
@@ -84,7 +84,7 @@ func openStorage(cfg *Config) (*storage, *metadata.Image, error) {
 	}
 	// A commit index beyond the log cannot be: a commit is saved only once its entries are durable.
 	if last := s.last(); s.state.Raft.Commit > last {
-		return nil, nil, fmt.Errorf("%s has commit %d, but the log ends at index %d", stateFile, s.state.Raft.Commit, last)
+		return nil, nil, fmt.Errorf("%w: %s has commit %d, but the log ends at index %d", ErrDamaged, stateFile, s.state.Raft.Commit, last)
 	}
 	return s, img, nil
 }
@@ -115,7 +115,7 @@ func (s *storage) alignLog() error {
 	start, end := s.log.Start(), s.log.End()
 	switch {
 	case start > p.Offset && start < end:
-		return fmt.Errorf("the log begins at offset %d, after the snapshot's end at %d", start, p.Offset)
+		return fmt.Errorf("%w: the log begins at offset %d, after the snapshot's end at %d", ErrDamaged, start, p.Offset)
 	case start == p.Offset:
 		return nil
 	case end < p.Offset || start > p.Offset:
@@ -146,21 +146,21 @@ func (s *storage) scan() error {
 		}
 		s.buf = b
 		if len(b) == 0 {
-			return fmt.Errorf("nothing at offset %d, the log ends at %d", next, s.log.End())
+			return fmt.Errorf("%w: nothing at offset %d, the log ends at %d", ErrDamaged, next, s.log.End())
 		}
 		for one, err := range batch.Split(b) {
 			if err == nil {
 				err = batch.CheckCRC(one)
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("%w: at offset %d: %w", ErrDamaged, next, err)
 			}
 			h, err := batch.ParseHeader(one)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w: at offset %d: %w", ErrDamaged, next, err)
 			}
 			if h.BaseOffset != next || h.LeaderEpoch < 0 {
-				return fmt.Errorf("batch at offset %d of epoch %d where %d was expected", h.BaseOffset, h.LeaderEpoch, next)
+				return fmt.Errorf("%w: batch at offset %d of epoch %d where %d was expected", ErrDamaged, h.BaseOffset, h.LeaderEpoch, next)
 			}
 			s.refs = append(s.refs, entryRef{h.BaseOffset, uint64(h.LeaderEpoch)})
 			if index := s.last(); h.Attributes.IsControl() && index > s.state.Raft.Commit {

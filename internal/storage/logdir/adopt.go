@@ -177,6 +177,12 @@ func SetAsideMetadata(fsys vfs.FS, dir string, rnd *rand.Rand) (string, error) {
 	return to, nil
 }
 
+// SetAsideMetadata renames the folder of the metadata log in an open dir, so that a new one can be made. No log of it may be open.
+func (d *Dir) SetAsideMetadata(rnd *rand.Rand) (string, error) {
+	d.forgetFolder(kafka.TopicPartition{Topic: kafka.MetadataTopic, Partition: 0})
+	return SetAsideMetadata(d.fs, d.path, rnd)
+}
+
 // IsMetadataSetAside tells a folder that SetAsideMetadata has renamed.
 func IsMetadataSetAside(e fs.DirEntry) bool {
 	return e.IsDir() && strings.HasPrefix(e.Name(), metadataLog+".") && strings.HasSuffix(e.Name(), straySuffix)
