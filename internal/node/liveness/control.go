@@ -19,7 +19,7 @@ func (w *Watch) control() {
 	for {
 		var due <-chan time.Time
 		if w.watches() {
-			timer = time.NewTimer(w.cfg.Heartbeat)
+			timer = time.NewTimer(w.untilLook())
 			due = timer.C
 		}
 		select {
@@ -45,6 +45,18 @@ func (w *Watch) control() {
 			w.submit("elect unclean leaders", controller.ElectUnclean{})
 		}
 	}
+}
+
+// untilLook is the time until the next look: that of a heartbeat, or less if a session is over before. What a look found and could
+// not change waits for the next.
+func (w *Watch) untilLook() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if end := w.sessions.nextEnd(now); !end.IsZero() {
+		return min(w.cfg.Heartbeat, end.Sub(now))
+	}
+	return w.cfg.Heartbeat
 }
 
 // watches tells whether this node is the active controller of several.

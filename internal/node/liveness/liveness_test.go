@@ -102,6 +102,12 @@ func (w *world) submit(_ context.Context, req any) (any, error) {
 			return nil, kerr.InvalidRequest
 		}
 		w.note("fence %d of epoch %d", req.ID, req.Epoch)
+		w.mu.Lock()
+		refuses := w.refuses
+		w.mu.Unlock()
+		if refuses {
+			return nil, kerr.NotController
+		}
 		w.apply(metadata.FenceBroker(req.ID, req.Epoch))
 		w.Changed(w.image())
 		return controller.FencedNode{Changed: true}, nil
@@ -181,6 +187,30 @@ func TestASilentNodeIsFencedWhenItsSessionIsOver(t *testing.T) {
 		w.want(w.within(2900*time.Millisecond, 3))
 		w.want(w.within(700*time.Millisecond, 3), "fence 2 of epoch 20")
 		w.want(w.within(time.Hour, 3))
+	})
+}
+
+func TestTheEndOfASessionIsSeenWhenItComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(1)
+		time.Sleep(230 * time.Millisecond) // between two looks
+		w.Heard(2)
+		w.want(w.within(2990*time.Millisecond, 3))
+		w.want(w.within(20*time.Millisecond, 3), "fence 2 of epoch 20")
+	})
+}
+
+func TestAFenceThatFailsIsTriedAgainAtTheNextLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(1)
+		w.mu.Lock()
+		w.refuses = true
+		w.mu.Unlock()
+		if asked := w.within(10*time.Second, 3); len(asked) < 2 || len(asked) > 2*(10-3)+1 {
+			t.Errorf("asked %d times", len(asked))
+		}
 	})
 }
 

@@ -42,6 +42,16 @@ func (s *sessions) keep(now time.Time, nodes []kafka.NodeID) {
 	s.heard = next
 }
 
+// nextEnd is when the first session is over that is not over yet; zero where there is none.
+func (s *sessions) nextEnd(now time.Time) (first time.Time) {
+	for _, at := range s.heard {
+		if end := at.Add(s.timeout); end.After(now) && (first.IsZero() || end.Before(first)) {
+			first = end
+		}
+	}
+	return first
+}
+
 // due lists the nodes whose session is over.
 func (s *sessions) due(now time.Time) (over []kafka.NodeID) {
 	if late := now.Sub(s.looked) - s.most; !s.looked.IsZero() && late > 0 {
