@@ -203,3 +203,14 @@ func TestAGroupInUseIsShownAndLeftAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestAControllerAloneSaysSoToTheCommandLine(t *testing.T) {
+	w := newWorld(t, vfs.NewMem(), map[string]string{"process.roles": "controller"})
+	w.start()
+	defer w.stop()
+	s := &session{w: w, home: t.TempDir()}
+	const want = "! headrace: NODE is a controller alone, which takes no clients: name a broker of its cluster with --bootstrap HOST:PORT or HEADRACE_BOOTSTRAP\n? 1\n"
+	if got := s.run("topic list", ""); got != want {
+		t.Errorf("topic list: %s", got)
+	}
+}

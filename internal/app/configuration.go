@@ -22,20 +22,29 @@ func (env Env) configFile(given string) (string, error) {
 	return given, nil
 }
 
+// flagKeys are the flags of headrace server that stand for keys, with what they set.
+type flagKeys []struct {
+	flag, key string
+	values    []string // none leaves the key as it is
+}
+
 // configuration is what a node is told before it starts: the file, if there is one, over it the environment, and over both the
-// nodes to join that the command line names.
-func (env Env) configuration(file string, join []string) (static conf.Static, problems []conf.Problem) {
+// flags of the command line.
+func (env Env) configuration(file string, flags flagKeys) (static conf.Static, problems []conf.Problem) {
 	if file != "" {
 		static, problems = conf.ExamineFile(file)
 	}
 	static, more := static.WithEnvironment(env.Environ())
 	problems = append(problems, more...)
-	if len(join) > 0 {
-		joining, err := static.With("controller.quorum.bootstrap.servers", strings.Join(join, ","))
-		if err != nil {
-			return static, append(problems, conf.Problem{Where: "--join", Text: err.Error(), Refused: true})
+	for _, f := range flags {
+		if len(f.values) == 0 {
+			continue
 		}
-		static = joining
+		with, err := static.With(f.key, strings.Join(f.values, ","))
+		if err != nil {
+			return static, append(problems, conf.Problem{Where: f.flag, Text: err.Error(), Refused: true})
+		}
+		static = with
 	}
 	return static, append(problems, conf.CheckNode(conf.Layers{Static: static})...)
 }

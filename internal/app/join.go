@@ -171,6 +171,9 @@ func (s *seeker) askServers(ctx context.Context, servers []string) (done bool, e
 			s.said[at] = "it has no cluster yet: start the first node without --join (controller.quorum.bootstrap.servers)"
 		}
 	}
+	if self == len(servers) && !s.n.Config.Controller {
+		return false, errors.New("process.roles=broker, and controller.quorum.bootstrap.servers (--join) names this node alone: name one with the role controller")
+	}
 	return self == len(servers), nil
 }
 

@@ -125,12 +125,15 @@ func (n *Node) listen(ctx context.Context) error {
 	if !opensControllers(n.Config) {
 		return nil
 	}
-	for _, l := range n.Config.Controllers {
+	for i, l := range n.Config.Controllers {
 		nl, err := n.Env.Listen(ctx, "tcp", l.Address())
 		if err != nil {
 			return explainListen(l.Address(), err)
 		}
 		n.controllers = append(n.controllers, nl)
+		if a, ok := nl.Addr().(*net.TCPAddr); ok && n.Config.AdvertisedControllers[i].Port == 0 {
+			n.Config.AdvertisedControllers[i].Port = a.Port
+		}
 	}
 	return nil
 }
@@ -228,6 +231,7 @@ func (n *Node) serve(context.Context) error {
 		Met:        n.met,
 		Settings:   n.settings,
 		Features:   n.features,
+		Endpoint:   n.endpoint, ControllerAlone: !n.Config.Broker,
 		Admin: api.Admin{
 			Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs,
 			CreateInternalTopic:   n.createOffsetsTopic,
@@ -240,6 +244,16 @@ func (n *Node) serve(context.Context) error {
 	n.gate.all.Store(requests)
 	n.reveal(server, requests)
 	return nil
+}
+
+// endpoint tells what kinds of nodes are asked for at a listener. A node of both roles without a listener for controllers is reached
+// as one by those that it has, where there are controllers that are no brokers: their clients ask it, too.
+func (n *Node) endpoint(listener string) api.Endpoint {
+	if !n.Config.Broker || slices.ContainsFunc(n.Config.Controllers, func(l conf.Listener) bool { return l.Name == listener }) {
+		return api.Endpoint{Controllers: true}
+	}
+	apart := slices.ContainsFunc(n.quorum.Image().Nodes(), func(n *metadata.Node) bool { return !n.IsBroker() })
+	return api.Endpoint{Brokers: true, Controllers: n.Config.Controller && apart && (len(n.Config.Controllers) == 0 || !opensControllers(n.Config))}
 }
 
 // limit bounds the connections. Half of the files that the process may open are left to the logs, whatever is configured: a

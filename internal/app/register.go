@@ -154,7 +154,11 @@ func (n *Node) registration(previous int64) (*kmsg.BrokerRegistrationRequest, er
 	if n.Config.Rack != "" {
 		req.Rack = &n.Config.Rack
 	}
-	for _, l := range n.Config.Advertised {
+	listeners := n.Config.Advertised
+	if opensControllers(n.Config) {
+		listeners = slices.Concat(listeners, n.Config.AdvertisedControllers)
+	}
+	for _, l := range listeners {
 		host, err := advertisedHost(l.Host)
 		if err != nil {
 			return nil, err
@@ -166,7 +170,11 @@ func (n *Node) registration(previous int64) (*kmsg.BrokerRegistrationRequest, er
 	if i := n.Config.Cluster.InterBroker; i > 0 {
 		req.Listeners[0], req.Listeners[i] = req.Listeners[i], req.Listeners[0]
 	}
-	for _, f := range supportedFeatures() {
+	features := supportedFeatures()
+	if f, ok := n.roles().Feature(); ok {
+		features = append(features, f)
+	}
+	for _, f := range features {
 		rf := kmsg.NewBrokerRegistrationRequestFeature()
 		rf.Name, rf.MinSupportedVersion, rf.MaxSupportedVersion = f.Name, f.Min, f.Max
 		req.Features = append(req.Features, rf)
@@ -175,6 +183,17 @@ func (n *Node) registration(previous int64) (*kmsg.BrokerRegistrationRequest, er
 		req.LogDirs = append(req.LogDirs, d.Meta().DirectoryID)
 	}
 	return req, nil
+}
+
+// roles are those of the configuration.
+func (n *Node) roles() (r metadata.Roles) {
+	if n.Config.Broker {
+		r |= metadata.BrokerRole
+	}
+	if n.Config.Controller {
+		r |= metadata.ControllerRole
+	}
+	return r
 }
 
 // advertisedHost is what clients are told in place of an empty host: this machine's name.

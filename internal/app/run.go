@@ -94,7 +94,8 @@ func (env Env) server(ctx context.Context, o cli.ServerOptions) error {
 	if err != nil {
 		return err
 	}
-	static, problems := env.configuration(file, o.Join)
+	flags := flagKeys{{"--join", "controller.quorum.bootstrap.servers", o.Join}, {"--roles", "process.roles", o.Roles}}
+	static, problems := env.configuration(file, flags)
 	if err := refused(problems); err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (env Env) server(ctx context.Context, o cli.ServerOptions) error {
 			fmt.Fprintf(env.Stdout, "[headrace id=%d] Transitioning from RECOVERY to RUNNING\n", n.Config.ID)
 		}
 	}
-	reread := func() (conf.Static, []conf.Problem) { return env.configuration(file, o.Join) }
+	reread := func() (conf.Static, []conf.Problem) { return env.configuration(file, flags) }
 	return service{env: env, log: env.logger(static), static: static, ready: ready, reread: reread}.run(ctx)
 }
 

@@ -58,7 +58,7 @@ func (n *Node) createOffsetsTopic(ctx context.Context, name string) error {
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic = name
 	t.NumPartitions = c.OffsetsPartitions
-	t.ReplicationFactor = min(c.OffsetsReplication, int16(max(1, len(n.image.Load().Nodes()))))
+	t.ReplicationFactor = min(c.OffsetsReplication, int16(max(1, len(n.image.Load().Brokers()))))
 	for _, kv := range [][2]string{
 		{"cleanup.policy", "compact"}, {"compression.type", "producer"}, {"segment.bytes", strconv.Itoa(c.OffsetsSegmentBytes)},
 	} {

@@ -247,7 +247,8 @@ func TestRolesGetTheirOptions(t *testing.T) {
 	}{
 		{"dev", term.ExitOK, DevOptions{DataDir: "./headrace-data", Listen: "127.0.0.1:9092", Durability: conf.DurabilityFlush, Partitions: 1, Output: term.FormTable}},
 		{"dev --data-dir /d --listen 0.0.0.0:19092 --durability os --partitions 6 -o json", term.ExitOK, DevOptions{DataDir: "/d", Listen: "0.0.0.0:19092", Durability: conf.DurabilityOS, Partitions: 6, Output: term.FormJSON}},
-		{"server --config /etc/headrace.yaml", term.ExitFailed, ServerOptions{Config: "/etc/headrace.yaml"}},
+		{"server --config /etc/headrace.yaml --roles broker --join a:1,b:2", term.ExitFailed,
+			ServerOptions{Config: "/etc/headrace.yaml", Roles: []string{"broker"}, Join: []string{"a:1", "b:2"}}},
 		{"adopt /kafka", term.ExitOK, AdoptOptions{Dirs: []string{"/kafka"}}},
 		{"adopt /disk1 /disk2", term.ExitOK, AdoptOptions{Dirs: []string{"/disk1", "/disk2"}}},
 	} {

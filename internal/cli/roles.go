@@ -28,6 +28,7 @@ type DevOptions struct {
 // ServerOptions are the flags of headrace server.
 type ServerOptions struct {
 	Config string   // path of the file, or empty
+	Roles  []string // broker, controller; none leaves it to the configuration
 	Join   []string // host:port of nodes of the cluster to join; none begins one, or does what the configuration says
 }
 
@@ -94,13 +95,14 @@ func checkListen(address string) error {
 func (c *command) server() *cobra.Command {
 	o := ServerOptions{}
 	cmd := &cobra.Command{
-		Use:   "server [--config FILE] [--join HOST:PORT,...]",
+		Use:   "server [--config FILE] [--join HOST:PORT,...] [--roles ROLE,...]",
 		Short: "Start a node from a configuration file, the environment, or both",
 		Long: "Starts a node from a configuration file, YAML (.yaml, .yml) or a Kafka server.properties (.properties), and from environment variables\n" +
 			"as Apache Kafka's container image takes them (KAFKA_LOG_DIRS for log.dirs); these win over the file.\n" +
 			"SIGTERM and Ctrl-C drain it and mark a clean stop; SIGHUP reads the configuration again, for the keys that can change while it runs.\n\n" +
 			"The first node of a cluster is started alone. Each other one is started with --join and the address of one that is there, or of several,\n" +
-			"and with a node.id and log dirs of its own. A node that has data knows its cluster; --join then helps it to find the others.",
+			"and with a node.id and log dirs of its own. A node that has data knows its cluster; --join then helps it to find the others.\n\n" +
+			"A node is a broker, which has partitions, and a controller, which may vote on the metadata; --roles makes it one of the two alone.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, at := range o.Join {
@@ -108,11 +110,17 @@ func (c *command) server() *cobra.Command {
 					return term.Usage("--join: %q is not host:port", at)
 				}
 			}
+			for _, r := range o.Roles {
+				if r != "broker" && r != "controller" {
+					return term.Usage("--roles: %q is neither broker nor controller", r)
+				}
+			}
 			return start(cmd.Context(), c.roles.Server, o)
 		},
 	}
 	cmd.Flags().StringVar(&o.Config, "config", "", "the file; environment HEADRACE_CONFIG")
 	cmd.Flags().StringSliceVar(&o.Join, "join", nil, "addresses of nodes whose cluster to join, separated by commas (controller.quorum.bootstrap.servers)")
+	cmd.Flags().StringSliceVar(&o.Roles, "roles", nil, "broker, controller, or both, which is the default (process.roles)")
 	return cmd
 }
 

@@ -10,8 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/headrace/headrace/internal/base/vfs"
 )
 
 // within says that something took no longer than it may.
@@ -219,8 +217,7 @@ func TestANodeThatWasAwayWhileAllMovedFindsThem(t *testing.T) {
 	for _, named := range []int{1, 2, 3} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 3)
-			w.nodes = append(w.nodes, &node{id: 4, disk: vfs.NewMem(), at: address(4), join: address(1)}) // it follows, without a vote
-			w.start(4)
+			w.start(w.add(both)) // it follows, without a vote
 			for id := range 4 {
 				w.kill(id+1, false)
 			}

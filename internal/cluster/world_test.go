@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -43,24 +45,29 @@ type node struct {
 	process *app.Node // nil while it is down
 	at      string    // where it is reached
 	join    string    // where it is told to look for the others; empty: nowhere
+	roles   string    // process.roles
 }
+
+const both = "broker,controller"
 
 // newWorld forms a cluster of n nodes: the first begins it, the others join.
 func newWorld(t *testing.T, n int) *world {
+	t.Helper()
+	w := newWorldOf(t, slices.Repeat([]string{both}, n)...)
+	w.voters(n)
+	return w
+}
+
+// newWorldOf forms a cluster of nodes with these roles.
+func newWorldOf(t *testing.T, roles ...string) *world {
 	t.Helper()
 	w := &world{t: t, network: memnet.New(), rnd: rand.New(rand.NewPCG(1, 2)), log: slog.New(slog.DiscardHandler)}
 	if testing.Verbose() {
 		w.log = slog.New(slog.NewTextHandler(output{t}, nil))
 	}
-	for id := 1; id <= n; id++ {
-		nd := &node{id: id, disk: vfs.NewMem(), at: address(id)}
-		if id > 1 {
-			nd.join = address(1)
-		}
-		w.nodes = append(w.nodes, nd)
-		w.start(id)
+	for _, r := range roles {
+		w.start(w.add(r))
 	}
-	w.voters(n)
 	t.Cleanup(func() {
 		for _, nd := range w.nodes {
 			if nd.host.silenced() != nil {
@@ -75,6 +82,27 @@ func newWorld(t *testing.T, n int) *world {
 		w.leaving.Wait()
 	})
 	return w
+}
+
+// add adds a machine without data, which joins the first.
+func (w *world) add(roles string) (id int) {
+	nd := &node{id: len(w.nodes) + 1, disk: vfs.NewMem(), roles: roles}
+	nd.at = address(nd.id)
+	if nd.id > 1 {
+		nd.join = address(1)
+	}
+	w.nodes = append(w.nodes, nd)
+	return nd.id
+}
+
+// brokers are the nodes that may have replicas.
+func (w *world) brokers() (ids []int) {
+	for _, nd := range w.nodes {
+		if nd.roles != "controller" {
+			ids = append(ids, nd.id)
+		}
+	}
+	return ids
 }
 
 // output writes a node's log into the test's.
@@ -103,7 +131,10 @@ func (w *world) tryStart(ctx context.Context, id int) error {
 	nd := w.node(id)
 	keys := map[string]string{
 		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + nd.at, "log.dirs": "/data", "headrace.admin.listener": "",
-		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "3",
+		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "3", "process.roles": nd.roles,
+	}
+	if nd.roles == "controller" {
+		keys["listeners"], keys["controller.listener.names"] = "CONTROLLER://"+nd.at, "CONTROLLER"
 	}
 	if nd.join != "" {
 		keys["controller.quorum.bootstrap.servers"] = nd.join
@@ -164,12 +195,12 @@ func (w *world) dial(ctx context.Context, network, address string) (net.Conn, er
 	return w.network.Dial(ctx, network, address)
 }
 
-// client is one that knows all nodes.
+// client is one that knows all brokers.
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	w.t.Helper()
 	var seeds []string
-	for _, nd := range w.nodes {
-		seeds = append(seeds, address(nd.id))
+	for _, id := range w.brokers() {
+		seeds = append(seeds, address(id))
 	}
 	all := append([]kgo.Opt{
 		kgo.SeedBrokers(seeds...), kgo.Dialer(w.dial),
@@ -184,11 +215,12 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// topic makes a topic with replicas on all nodes.
+// topic makes a topic with replicas on all brokers.
 func (w *world) topic(name string, partitions int32) {
 	w.t.Helper()
-	least := strconv.Itoa(min(2, len(w.nodes)))
-	if _, err := kadm.NewClient(w.client()).CreateTopic(w.t.Context(), partitions, int16(len(w.nodes)), map[string]*string{"min.insync.replicas": &least}, name); err != nil {
+	brokers := len(w.brokers())
+	least := strconv.Itoa(min(2, brokers))
+	if _, err := kadm.NewClient(w.client()).CreateTopic(w.t.Context(), partitions, int16(brokers), map[string]*string{"min.insync.replicas": &least}, name); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -215,15 +247,8 @@ func (w *world) seenBy(topic string, ids ...int) kadm.PartitionDetail {
 // voters waits until so many nodes vote on the metadata: before, the death of one may be the death of the quorum.
 func (w *world) voters(n int) {
 	w.t.Helper()
-	cl := w.client()
-	defer cl.Close()
 	for range 600 {
-		req := kmsg.NewPtrDescribeQuorumRequest()
-		topic := kmsg.NewDescribeQuorumRequestTopic()
-		topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
-		req.Topics = append(req.Topics, topic)
-		resp, err := req.RequestWith(w.t.Context(), cl)
-		if err == nil && resp.ErrorCode == 0 && len(resp.Topics[0].Partitions[0].CurrentVoters) == n {
+		if q, err := w.quorum(); err == nil && len(q.CurrentVoters) == n {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -231,11 +256,26 @@ func (w *world) voters(n int) {
 	w.t.Fatalf("there are not %d voters after a minute", n)
 }
 
+// quorum asks who votes on the metadata.
+func (w *world) quorum() (q kmsg.DescribeQuorumResponseTopicPartition, err error) {
+	cl := w.client()
+	defer cl.Close()
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	topic := kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(w.t.Context(), cl)
+	if err != nil {
+		return q, err
+	}
+	return resp.Topics[0].Partitions[0], kerr.ErrorForCode(resp.ErrorCode)
+}
+
 // inSync waits until all replicas are.
 func (w *world) inSync(topic string) {
 	w.t.Helper()
 	for range 600 {
-		if p := w.partition(topic); len(p.ISR) == len(w.nodes) {
+		if p := w.partition(topic); len(p.ISR) == len(w.brokers()) {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -10,7 +10,7 @@ var brokerNode = []Def{
 	{Name: "broker.id", Kind: Int, Default: "-1",
 		Doc: "Older name of node.id. Where both are set they must agree."},
 	{Name: "process.roles", Kind: List, Default: "broker,controller", valid: oneOf("broker", "controller"),
-		Doc: "Roles of this node. Both are needed: nodes of one role are not there yet."},
+		Doc: "Roles of this node. A controller may vote on the metadata; a broker has partitions and takes clients. One with the role broker alone joins a cluster of others (controller.quorum.bootstrap.servers, controller.quorum.voters) and never votes. The flag --roles of headrace server sets it."},
 	{Name: "broker.rack", Kind: String, Null: true,
 		Doc: "Name of the place this node stands in, told to clients in the cluster's metadata."},
 	{Name: "log.dir", Kind: List, Default: "headrace-data",

@@ -53,9 +53,9 @@ var brokerCluster = []Def{
 	{Name: "cluster.id", Kind: String, Null: true, Own: true,
 		Doc: "Id of the cluster. Needed with controller.quorum.voters, the same on all nodes; otherwise a new cluster makes one itself, and a node that joins takes that of the cluster. The variable CLUSTER_ID stands for it."},
 	{Name: "controller.listener.names", Kind: List, Default: "",
-		Doc: "Names in listeners that are for controllers. They are opened where controller.quorum.voters names another node or controller.quorum.bootstrap.servers any, so that nodes find one another there; otherwise the node talks to its controller in the process."},
+		Doc: "Names in listeners that are for controllers. A node with the role controller alone has no others, and all of its listeners are such where none is named. On a node of both roles they are opened where controller.quorum.voters names another node or controller.quorum.bootstrap.servers any, so that nodes find one another there; otherwise the node talks to its controller in the process."},
 	{Name: "controller.quorum.voters", Kind: List, Default: "",
-		Doc: "The first voters of a new cluster as id@host:port, the same list on all of them. They wait for one another at their first start. Later starts use it only to find the others."},
+		Doc: "The first voters of a new cluster as id@host:port, the same list on all of them. They wait for one another at their first start. Later starts use it only to find the others. It names nodes with the role controller; one with the role broker alone joins them by it."},
 	{Name: "controller.quorum.bootstrap.servers", Kind: List, Default: "",
 		Doc: "Nodes to ask for the cluster, as host:port; the flag --join of headrace server sets it. A node without data joins their cluster, and begins one of its own where only its own address is named. A node with data uses it only to find the others."},
 	{Name: "headrace.quorum.voters.max", Kind: Int, Default: "3", valid: odd(5), Own: true,
@@ -149,7 +149,7 @@ func chooseCluster(r reader, n *Node) error {
 	if len(n.Listeners) == 0 {
 		return nil // what is wrong with them has been told
 	}
-	if name := strings.ToUpper(r.text("inter.broker.listener.name")); name != "" {
+	if name := strings.ToUpper(r.text("inter.broker.listener.name")); name != "" && n.Broker {
 		c.InterBroker = slices.IndexFunc(n.Listeners, func(l Listener) bool { return l.Name == name })
 	}
 	if id := r.l.Static.ClusterID(); id != "" {
@@ -166,6 +166,9 @@ func chooseCluster(r reader, n *Node) error {
 			return err
 		}
 		c.Join = append(c.Join, server)
+	}
+	if !n.Controller && len(c.Join) == 0 {
+		return wrong("process.roles", "process.roles=broker needs controllers: name nodes of the cluster to join by controller.quorum.bootstrap.servers (--join), or by controller.quorum.voters")
 	}
 	if c.Session < 2*c.Heartbeat {
 		return wrong("broker.session.timeout.ms", "broker.session.timeout.ms=%d is less than two heartbeats (broker.heartbeat.interval.ms=%d): one that is late would fence the node",
@@ -192,6 +195,13 @@ func chooseVoters(r reader, n *Node) error {
 	}
 	switch named := slices.ContainsFunc(c.Voters, func(v Voter) bool { return v.ID == n.ID }); {
 	case len(c.Voters) == 0:
+	case named && !n.Controller:
+		return wrong(key, "%s names this node (%d), which has process.roles=broker: its list is of controllers", key, n.ID)
+	case !n.Controller:
+		for _, v := range c.Voters {
+			c.Join = append(c.Join, v.Address)
+		}
+		c.Voters = nil
 	case !named:
 		return wrong(key, "%s does not name this node (%d): nodes beside the list join it by controller.quorum.bootstrap.servers", key, n.ID)
 	case len(c.Voters) == 1:

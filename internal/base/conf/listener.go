@@ -30,21 +30,38 @@ func chooseListeners(r reader, n *Node) error {
 	if err := checkProtocols(r, all); err != nil {
 		return err
 	}
-	controllers := upper(r.list("controller.listener.names"))
-	for _, l := range all {
-		if slices.Contains(controllers, l.Name) {
-			n.Controllers = append(n.Controllers, l)
-		} else {
-			n.Listeners = append(n.Listeners, l)
-		}
+	if err := divideListeners(r, n, all); err != nil {
+		return err
 	}
-	if len(n.Listeners) == 0 {
-		return wrong("listeners", "listeners has no listener for clients: all are in controller.listener.names")
-	}
-	if name := strings.ToUpper(r.text("inter.broker.listener.name")); name != "" && !named(n.Listeners, name) {
+	if name := strings.ToUpper(r.text("inter.broker.listener.name")); name != "" && n.Broker && !named(n.Listeners, name) {
 		return wrong("inter.broker.listener.name", "inter.broker.listener.name=%s is not one of listeners", name)
 	}
 	return advertise(r, n, all)
+}
+
+// divideListeners tells the listeners of clients from those of controllers. Of a node with one role all are of one kind.
+func divideListeners(r reader, n *Node, all []Listener) error {
+	const key = "controller.listener.names"
+	controllers := upper(r.list(key))
+	for _, l := range all {
+		switch of := slices.Contains(controllers, l.Name); {
+		case of && n.Broker && n.Controller:
+			n.Controllers = append(n.Controllers, l)
+			continue
+		case of && !n.Controller:
+			return wrong("listeners", "listeners has %s, which %s names: a node with process.roles=broker has no listener for controllers", l, key)
+		case !of && !n.Broker && len(controllers) > 0:
+			return wrong("listeners", "listeners has %s, which %s does not name: a node with process.roles=controller has no other listeners", l, key)
+		}
+		n.Listeners = append(n.Listeners, l)
+	}
+	switch {
+	case len(n.Listeners) > 0:
+		return nil
+	case !n.Broker:
+		return wrong("listeners", "listeners is empty: name an address at which other nodes reach this one")
+	}
+	return wrong("listeners", "listeners has no listener for clients: all are in controller.listener.names")
 }
 
 // advertise finds what clients are told about each of the listeners: its advertised address, else its own.
@@ -61,18 +78,23 @@ func advertise(r reader, n *Node, all []Listener) error {
 			return wrong("advertised.listeners", "advertised.listeners names %s, which is not one of listeners", a.Name)
 		}
 	}
-	for _, l := range n.Listeners {
+	n.Advertised, n.AdvertisedControllers = advertisedFor(n.Listeners, advertised), advertisedFor(n.Controllers, advertised)
+	return nil
+}
+
+func advertisedFor(listeners, advertised []Listener) (told []Listener) {
+	for _, l := range listeners {
 		i := slices.IndexFunc(advertised, func(a Listener) bool { return a.Name == l.Name })
 		switch {
 		case i >= 0:
-			n.Advertised = append(n.Advertised, advertised[i])
+			told = append(told, advertised[i])
 		case l.Host == "0.0.0.0" || l.Host == "::":
-			n.Advertised = append(n.Advertised, Listener{Name: l.Name, Port: l.Port})
+			told = append(told, Listener{Name: l.Name, Port: l.Port})
 		default:
-			n.Advertised = append(n.Advertised, l)
+			told = append(told, l)
 		}
 	}
-	return nil
+	return told
 }
 
 // checkProtocols refuses a listener that asks for more than plain text: it must not run without it.

@@ -24,6 +24,8 @@ func (m FlushMethod) String() string { return [...]string{"auto", "fdatasync", "
 // Node holds the broker keys that count for one node.
 type Node struct {
 	ID             kafka.NodeID
+	Broker         bool   // process.roles: it has partitions, and takes clients
+	Controller     bool   // process.roles: it may vote on the metadata
 	Rack           string // empty: none
 	LogDirs        []string
 	MetadataLogDir string // one of its own, or the first of LogDirs
@@ -31,9 +33,10 @@ type Node struct {
 	Durability     Durability // the default of topics
 	SnapshotBytes  int64      // metadata.log.max.record.bytes.between.snapshots
 
-	Listeners   []Listener // those that clients connect to
+	Listeners   []Listener // those that clients connect to; on a node that is no broker those for controllers
 	Controllers []Listener // those for controllers, which a node without others does not open
-	Advertised  []Listener // one for each of Listeners, in their order; an empty host stands for this machine's name
+	// One for each of Listeners and of Controllers, in their order; an empty host stands for this machine's name.
+	Advertised, AdvertisedControllers []Listener
 
 	Network  NetworkConfig
 	Cluster  ClusterConfig
@@ -181,14 +184,15 @@ func (r reader) isSet(name string) bool {
 }
 
 func identify(r reader, n *Node) error {
+	roles := r.list("process.roles")
+	n.Broker, n.Controller = slices.Contains(roles, "broker"), slices.Contains(roles, "controller")
 	id, old := r.num("node.id"), r.num("broker.id")
 	if old >= 0 && id != old {
 		return wrong("node.id", "node.id=%d and broker.id=%d differ: set node.id alone", id, old)
 	}
 	n.ID = kafka.NodeID(id)
-	roles := r.list("process.roles")
-	if !slices.Contains(roles, "broker") || !slices.Contains(roles, "controller") {
-		return wrong("process.roles", "process.roles=%s is not there yet: a node is both, broker,controller", strings.Join(roles, ","))
+	if !n.Broker && !n.Controller {
+		return wrong("process.roles", "process.roles is empty: a node is broker, controller or both")
 	}
 	return nil
 }

@@ -52,7 +52,13 @@ socket.request.max.bytes: 200000000
 func TestNodesThatCannotBeAreRefused(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{"node.id=1\nbroker.id=2", "node.id=1 and broker.id=2 differ"},
-		{"process.roles=broker", "process.roles=broker is not there yet"},
+		{"process.roles=", "process.roles is empty"},
+		{"process.roles=broker", "process.roles=broker needs controllers"},
+		{"process.roles=broker\ncontroller.quorum.voters=1@a:1,2@b:1,3@c:1", "names this node (1), which has process.roles=broker"},
+		{"process.roles=broker\ncontroller.listener.names=PLAINTEXT\ncontroller.quorum.bootstrap.servers=a:1", "has no listener for controllers"},
+		{"process.roles=controller\nlisteners=PLAINTEXT://:1,SSL://:2\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:PLAINTEXT\ncontroller.listener.names=SSL",
+			"listeners has PLAINTEXT://:1, which controller.listener.names does not name"},
+		{"process.roles=controller\nlisteners=", "listeners is empty"},
 		{"listeners=9092", `listeners: "9092" is not NAME://host:port`},
 		{"listeners=PLAINTEXT://h:99999", "the port must be a number up to 65535"},
 		{"listeners=PLAINTEXT://a:1,PLAINTEXT://a:2", "the name PLAINTEXT comes twice"},
@@ -117,6 +123,29 @@ replica.selector.class=`+RackAwareSelector)
 	}
 	if _, err := s.With("headrace.quorum.voters.max", "4"); err == nil {
 		t.Error("an even number of voters was accepted")
+	}
+}
+
+func TestANodeOfOneRoleReadsTheFileOfItsRole(t *testing.T) {
+	const shared = `
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+cluster.id=orders
+controller.quorum.voters=1@a:9093,2@b:9093,3@c:9093
+`
+	controller, err := NewNode(Layers{Static: mustParse(t, "a.properties", shared+"process.roles=controller\nlisteners=CONTROLLER://a:9093")})
+	if err != nil || controller.Broker || len(controller.Listeners) != 1 || controller.Advertised[0].String() != "CONTROLLER://a:9093" ||
+		len(controller.Controllers) != 0 || len(controller.Cluster.Voters) != 3 || controller.Cluster.InterBroker != 0 {
+		t.Errorf("%+v, %v", controller, err)
+	}
+	broker, err := NewNode(Layers{Static: mustParse(t, "a.properties", shared+"process.roles=broker\nnode.id=4\nlisteners=PLAINTEXT://d:9092")})
+	if err != nil || broker.Controller || strings.Join(broker.Cluster.Join, " ") != "a:9093 b:9093 c:9093" || broker.Cluster.Voters != nil {
+		t.Errorf("%+v, %v", broker, err)
+	}
+	both, err := NewNode(Layers{Static: mustParse(t, "a.properties", shared+"process.roles=broker,controller\nlisteners=PLAINTEXT://:9092,CONTROLLER://0.0.0.0:9093")})
+	if err != nil || !both.Broker || !both.Controller || both.AdvertisedControllers[0].String() != "CONTROLLER://:9093" {
+		t.Errorf("%+v, %v", both, err)
 	}
 }
 

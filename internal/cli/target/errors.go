@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/cli/term"
 )
@@ -33,6 +35,18 @@ func (e *UnreachableError) Error() string {
 		return fmt.Sprintf("the cluster says that a node is at %s, and that cannot be reached: %s; set advertised.listeners of the node to an address that works from here", e.address, Reason(e.cause))
 	}
 	return fmt.Sprintf("cannot reach a node at %s: %s; start one with \"headrace dev\", or name another with --bootstrap HOST:PORT or %s", e.address, Reason(e.cause), bootstrapEnv)
+}
+
+// isController tells whether a node that was asked as a broker is none, but a controller (KIP-919).
+func isController(ctx context.Context, client *kgo.Client) bool {
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.EndpointType = 2
+	for _, seed := range client.SeedBrokers() {
+		if resp, err := req.RequestWith(ctx, seed); err == nil && resp.ErrorCode == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // refusal says why the first question to the cluster got no answer.

@@ -117,6 +117,7 @@ func (t *Target) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, err
 	soon, cancel := context.WithTimeout(ctx, AnswerTimeout)
 	defer cancel()
 	if err := client.Ping(soon); err != nil {
+		controller := isController(soon, client)
 		client.Close()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -124,6 +125,9 @@ func (t *Target) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, err
 		cluster, bad := t.Cluster()
 		if bad != nil {
 			return nil, bad
+		}
+		if controller {
+			return nil, Refused(err, "%s is a controller alone, which takes no clients: name a broker of its cluster with --bootstrap HOST:PORT or %s", cluster.Bootstrap, bootstrapEnv)
 		}
 		return nil, cluster.refusal(err)
 	}

@@ -38,7 +38,7 @@ func Cordoned(img *metadata.Image, id kafka.NodeID) bool {
 // not taken.
 type placement struct {
 	sites []*site // sorted by id
-	known int     // registered nodes that are not cordoned
+	known int     // registered brokers that are not cordoned
 	live  int     // those among them that are active
 
 	onRack []int // scratch of best: replicas of the partition at hand, by rack
@@ -72,7 +72,7 @@ func (s *step) placement() *placement {
 func newPlacement(img *metadata.Image) *placement {
 	pl := &placement{}
 	racks := map[string]int{}
-	for _, n := range img.Nodes() {
+	for _, n := range img.Brokers() {
 		if Cordoned(img, n.ID) {
 			continue
 		}

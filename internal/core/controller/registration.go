@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,6 +19,9 @@ func (s *step) registerBroker(req *kmsg.BrokerRegistrationRequest) (*kmsg.Broker
 		return nil, p
 	}
 	r := registrationRecord(req)
+	if err := s.checkRoles(r); err != nil {
+		return nil, err
+	}
 	resp := req.ResponseKind().(*kmsg.BrokerRegistrationResponse)
 	if old != nil && old.Incarnation == r.Incarnation {
 		r.Epoch, r.Fenced, r.InControlledShutdown = old.Epoch, old.Fenced, old.InControlledShutdown
@@ -39,6 +43,11 @@ func (s *step) registerBroker(req *kmsg.BrokerRegistrationRequest) (*kmsg.Broker
 	s.settleRestart(again)
 	resp.BrokerEpoch = r.Epoch
 	return resp, nil
+}
+
+// Roles are those that a registration speaks of.
+func Roles(req *kmsg.BrokerRegistrationRequest) metadata.Roles {
+	return registrationRecord(req).Roles()
 }
 
 func registrationRecord(req *kmsg.BrokerRegistrationRequest) *metadata.RegisterBrokerRecord {
@@ -79,6 +88,25 @@ func (s *step) checkRegistration(req *kmsg.BrokerRegistrationRequest, old *metad
 		return p
 	}
 	return s.checkFeatures(req)
+}
+
+// checkRoles refuses a node that is no broker any more and has replicas still: nothing would fetch them, or lead. The error comes with
+// its words, for which Kafka's response has no room.
+func (s *step) checkRoles(r *metadata.RegisterBrokerRecord) error {
+	if r.Roles()&metadata.BrokerRole != 0 {
+		return nil
+	}
+	has := 0
+	s.eachPartition(func(_ *metadata.Topic, _ int32, p *metadata.Partition) {
+		if slices.Contains(p.Replicas, r.Node) {
+			has++
+		}
+	})
+	if has == 0 {
+		return nil
+	}
+	return fmt.Errorf("node %d has replicas of %d partitions, and process.roles=controller has none: start it with process.roles=broker,controller, "+
+		"move them away (headrace cluster decommission %d), and start it again: %w", r.Node, has, r.Node, kerr.InvalidRegistration)
 }
 
 // succeeds tells a node that was restarted before its session was over from another one that took its id by mistake. Two

@@ -241,14 +241,14 @@ func (s *step) checkAssignment(ids []int32, factor int, partition int32) ([]kafk
 	return replicas, nil
 }
 
-// checkReplicas allows registered nodes, each once, and as many as factor says, unless it is -1.
+// checkReplicas allows registered brokers, each once, and as many as factor says, unless it is -1.
 func (s *step) checkReplicas(ids []int32, factor int) *Problem {
 	if len(ids) == 0 {
 		return problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
 	}
 	sorted := slices.Sorted(slices.Values(ids))
 	for i, id := range sorted {
-		if _, ok := s.img.Node(kafka.NodeID(id)); !ok {
+		if _, ok := s.img.Broker(kafka.NodeID(id)); !ok {
 			return problem(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
 		}
 		if i > 0 && sorted[i-1] == id {

@@ -123,7 +123,7 @@ func (s *Server) listConfigResources(_ context.Context, c *Call, req *kmsg.ListC
 		}
 	}
 	for _, scope := range []conf.Scope{conf.ScopeBrokerLogger, conf.ScopeBroker} {
-		for _, n := range img.Nodes() {
+		for _, n := range img.Brokers() {
 			if asked(scope) {
 				add(scope, strconv.Itoa(int(n.ID)))
 			}

@@ -115,7 +115,7 @@ func (m *metadataAnswer) nodes(resp *kmsg.MetadataResponse) {
 	id := m.img.ClusterID()
 	resp.ClusterID = &id
 	resp.ControllerID = -1
-	for _, n := range m.img.Nodes() {
+	for _, n := range m.img.Brokers() {
 		l, ok := listenerOf(n, m.listener)
 		if !ok || !n.Active() {
 			continue

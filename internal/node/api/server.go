@@ -77,6 +77,10 @@ type Config struct {
 	Settings func() Settings
 	// Features answers ApiVersions; nil means none.
 	Features func() Features
+	// Endpoint tells what kinds of nodes are asked for at a listener; nil means brokers alone.
+	Endpoint func(listener string) Endpoint
+	// ControllerAlone leaves only what controllers answer: the node is no broker.
+	ControllerAlone bool
 	// Peers takes what other nodes send; nil means that it is refused.
 	Peers Peers
 	Admin

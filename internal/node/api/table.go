@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"github.com/headrace/headrace/internal/node/transport"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -40,7 +41,19 @@ func (s *Server) table() []Entry {
 	t := s.dataTable()
 	t = append(t, s.adminTable()...)
 	t = append(t, s.quorumTable()...)
-	return append(t, s.groupTable()...)
+	t = append(t, s.groupTable()...)
+	if s.ControllerAlone {
+		t = slices.DeleteFunc(t, func(e Entry) bool { return !slices.Contains(controllerKeys, e.Key) })
+	}
+	return t
+}
+
+// controllerKeys are what Kafka's controllers answer, of that which is in the table. Clients see by ApiVersions that there is no
+// more, and are hung up on if they ask all the same.
+var controllerKeys = []kmsg.Key{
+	kmsg.ApiVersions, kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.DescribeConfigs, kmsg.AlterConfigs,
+	kmsg.IncrementalAlterConfigs, kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments,
+	kmsg.UpdateFeatures, kmsg.UnregisterBroker, kmsg.DescribeCluster, kmsg.DescribeQuorum, kmsg.AddRaftVoter, kmsg.RemoveRaftVoter,
 }
 
 // dataTable lists the APIs of the data path.

@@ -26,8 +26,8 @@ func (c *collector) cluster(out sink, img *metadata.Image) {
 			}
 		}
 	}
-	active := 0
-	for _, n := range img.Nodes() {
+	active, brokers := 0, img.Brokers()
+	for _, n := range brokers {
 		if n.Active() {
 			active++
 		}
@@ -37,13 +37,13 @@ func (c *collector) cluster(out sink, img *metadata.Image) {
 		}
 	}
 	const prefix = "kafka_controller_kafkacontroller_"
-	out.put("kafka_brokers", float64(len(img.Nodes())))
+	out.put("kafka_brokers", float64(len(brokers)))
 	out.put(prefix+"globaltopiccount", float64(img.TopicCount()))
 	out.put(prefix+"globalpartitioncount", float64(partitions))
 	out.put(prefix+"offlinepartitionscount", float64(leaderless))
 	out.put(prefix+"preferredreplicaimbalancecount", float64(moved))
 	out.put(prefix+"activebrokercount", float64(active))
-	out.put(prefix+"fencedbrokercount", float64(len(img.Nodes())-active))
+	out.put(prefix+"fencedbrokercount", float64(len(brokers)-active))
 	out.put("kafka_controller_controllerstats_uncleanleaderelections_total", 0)
 }
 

@@ -122,6 +122,8 @@ func (l *loop) decide(now time.Time, s *submission) {
 		l.addVoter(now, s, req)
 	case *kmsg.RemoveRaftVoterRequest:
 		l.removeVoter(now, s, req)
+	case *kmsg.BrokerRegistrationRequest:
+		l.register(now, s, req)
 	case *kmsg.UnregisterBrokerRequest:
 		l.unregister(now, s, req)
 	case *peer.JoinRequest:

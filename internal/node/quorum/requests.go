@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/controller"
+	"github.com/headrace/headrace/internal/core/metadata"
 )
 
 func steps(s ...*raftpb.ConfChangeSingle) []*raftpb.ConfChangeSingle { return s }
@@ -57,6 +59,8 @@ func (l *loop) addVoter(now time.Time, s *submission, req *kmsg.AddRaftVoterRequ
 			return nil, nil
 		case !isMember(l.conf, id):
 			return nil, fmt.Errorf("node %d has left the cluster: %w", id, kerr.InvalidRequest)
+		case l.noController(id):
+			return nil, errNoController(id)
 		case len(l.voters) >= l.cfg.MaxVoters:
 			return nil, l.errTooManyVoters()
 		case !l.answers(now, id) || !l.nearEnd(id):
@@ -78,10 +82,22 @@ func (l *loop) checkNewVoter(id kafka.NodeID, req *kmsg.AddRaftVoterRequest) err
 		return fmt.Errorf("node %d is a voter already: %w", id, kerr.DuplicateVoter)
 	case !isMember(l.conf, id):
 		return fmt.Errorf("node %d is none of the cluster: start it with controller.quorum.bootstrap.servers naming this one: %w", id, kerr.InvalidRequest)
+	case l.noController(id):
+		return errNoController(id)
 	case len(l.voters) >= l.cfg.MaxVoters:
 		return l.errTooManyVoters()
 	}
 	return l.checkDirectory(id, req.VoterDirectoryID)
+}
+
+// noController tells whether a node is registered without the role controller.
+func (l *loop) noController(id kafka.NodeID) bool {
+	n, registered := l.lead.speculative.Node(id)
+	return registered && !n.IsController()
+}
+
+func errNoController(id kafka.NodeID) error {
+	return fmt.Errorf("node %d has process.roles=broker, and controllers alone vote: start it with process.roles=broker,controller first: %w", id, kerr.InvalidRequest)
 }
 
 func (l *loop) errTooManyVoters() error {
@@ -176,6 +192,18 @@ func (l *loop) errWouldFall(now time.Time, id kafka.NodeID) error {
 		}
 	}
 	return fmt.Errorf("without node %d the quorum would have no majority, as there is no answer from %s: %w", id, list(silent), kerr.InvalidRequest)
+}
+
+// register has the controller register a node. One that votes must have the role controller: without it the quorum would count on
+// a node that its operator means to do something else.
+func (l *loop) register(now time.Time, s *submission, req *kmsg.BrokerRegistrationRequest) {
+	id := kafka.NodeID(req.BrokerID)
+	if isVoter(l.conf, id) && controller.Roles(req)&metadata.ControllerRole == 0 {
+		s.reply <- outcome{err: fmt.Errorf("node %d votes on the metadata, and with process.roles=broker it cannot: take its vote first "+
+			"(headrace cluster remove-voter %d, while it is stopped or has process.roles=broker,controller): %w", id, id, kerr.InvalidRegistration)}
+		return
+	}
+	l.step(now, s)
 }
 
 // unregister has the controller forget a node, and then takes it out of the quorum. Should this node cease to lead in

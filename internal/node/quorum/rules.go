@@ -24,10 +24,10 @@ const (
 //
 //   - A member that is not registered and says nothing is removed: it was unregistered, or never finished joining.
 //   - A voter that says nothing for long makes place for a learner that has caught up.
-//   - Learners that have caught up and are active become voters, up to the number that is set. They are taken so that the number
-//     of voters is odd afterwards: from one voter to three at once, in one joint change. Of two voters both must live, so
-//     that two are less available than one; the fourth adds nothing to three. So a cluster of two nodes keeps one voter, and where
-//     two are left after a removal one learner is enough.
+//   - Learners that have caught up, are active and have the role controller become voters, up to the number that is set. They are
+//     taken so that the number of voters is odd afterwards: from one voter to three at once, in one joint change. Of two voters both
+//     must live, so that two are less available than one; the fourth adds nothing to three. So a cluster of two nodes keeps one voter,
+//     and where two are left after a removal one learner is enough.
 //
 // Voters that were removed by request are left out.
 func (l *loop) followRules(now time.Time) {
@@ -128,7 +128,7 @@ func (l *loop) ready(now time.Time) []kafka.NodeID {
 	var ids []kafka.NodeID
 	for _, id := range l.learners {
 		n, registered := l.image.Node(id)
-		if registered && n.Active() && !l.notes.held(id) && l.answers(now, id) && l.nearEnd(id) {
+		if registered && n.Active() && n.IsController() && !l.notes.held(id) && l.answers(now, id) && l.nearEnd(id) {
 			ids = append(ids, id)
 		}
 	}

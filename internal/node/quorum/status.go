@@ -68,6 +68,9 @@ func (st *Status) address(id kafka.NodeID, listener string) (host string, port i
 				return l.Host, int32(l.Port), true
 			}
 		}
+		if len(n.Listeners) > 0 { // a node of other roles may have other listeners: the first is for nodes
+			return n.Listeners[0].Host, int32(n.Listeners[0].Port), true
+		}
 	}
 	return about.Host, about.Port, about.Host != ""
 }
