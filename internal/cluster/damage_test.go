@@ -19,17 +19,22 @@ import (
 
 const metadataFolder = "/data/__cluster_metadata-0"
 
-// flip flips a bit in the middle of the last file whose name has an ending.
+// flip flips a bit in the middle of the last file of the metadata whose name has an ending.
 func (nd *node) flip(t *testing.T, ending string) {
 	t.Helper()
-	entries, err := nd.disk.ReadDir(metadataFolder)
+	nd.flipIn(t, metadataFolder, ending)
+}
+
+func (nd *node) flipIn(t *testing.T, folder, ending string) {
+	t.Helper()
+	entries, err := nd.disk.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := ""
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), ending) {
-			name = filepath.Join(metadataFolder, e.Name())
+			name = filepath.Join(folder, e.Name())
 		}
 	}
 	b, err := vfs.ReadFile(nd.disk, name, 1<<20)
@@ -148,6 +153,28 @@ func TestANodeWithDamagedMetadataIsTakenInAnew(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One bit of partition.metadata makes another topic's folder of it, or nobody's. All nodes lose power here, so that the damaged replica
+// is one of those that may lead.
+func TestAReplicaWithDamagedPartitionMetadataHealsFromTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.topic("t", 1)
+		l := w.load("t")
+		l.goesOn()
+		leader := int(w.partition("t").Leader)
+		for id := 1; id <= 3; id++ {
+			w.kill(id, true)
+		}
+		w.node(leader).flipIn(t, "/data/t-0", "partition.metadata")
+		w.startAll()
+		l.goesOn()
+		w.inSync("t")
+		w.kill(int(w.partition("t").Leader), false)
+		l.goesOn()
+		l.check(t)
+	})
 }
 
 // Without most of the others nobody knows what was decided: the node waits, and changes nothing. A node that was told of no others says

@@ -24,6 +24,7 @@ import (
 //   - The replica asks the controller to be counted no longer (withdrawal): out of the in-sync replicas, out of those eligible, and
 //     out of the leadership, if another has what it has. That begins a new leader epoch: what the leader was told by an earlier
 //     fetch of how far this log goes, or will be by one that is under way, is void, so that it cannot be proposed again for it.
+//   - A folder whose partition.metadata names another topic, or none, is treated alike: one bit makes another topic's of it.
 //   - When the metadata shows all this, the log is opened so that it ends before the damage (mend), and follows like one that is
 //     late. It counts again when it has all.
 //
@@ -38,6 +39,9 @@ type damage struct {
 	trust logdir.Trust // to open it with, when it may be cut
 }
 
+// errOther says that the folder names another topic's id.
+var errOther = fmt.Errorf("%w: it names another topic id", commitlog.ErrForeign)
+
 // errDamaged is the error of what is not read, and of a partition that is not used, because it is damaged.
 func errDamaged(why error) error {
 	return fmt.Errorf("%w: damaged on this disk: %w", kerr.KafkaStorageError, why)
@@ -49,8 +53,11 @@ func (p *Partition) hurt(why error) {
 	if p.role.log == nil {
 		d.epoch = kafka.NoLeaderEpoch
 	}
-	if errors.Is(why, commitlog.ErrShort) {
+	switch {
+	case errors.Is(why, commitlog.ErrShort):
 		d.trust = logdir.TakeAnyEnd
+	case errors.Is(why, commitlog.ErrForeign):
+		d.trust = logdir.BeginAnew
 	}
 	if !p.shared() || !p.damage.CompareAndSwap(nil, d) {
 		return
@@ -91,6 +98,8 @@ func (p *Partition) trust() (logdir.Trust, error) {
 	d := p.damage.Load()
 	switch {
 	case d != nil && p.mayMend(d):
+		return d.trust, nil
+	case d != nil && p.alone() && errors.Is(d.why, errOther):
 		return d.trust, nil
 	case !p.shared() || p.alone():
 		return logdir.TakeAnyEnd, nil

@@ -85,10 +85,10 @@ func (s *Set) storageError(d *dir, err error) error {
 	return fmt.Errorf("%w: %w", err, kerr.KafkaStorageError)
 }
 
-// place chooses the dir for a new partition: where it was found on disk, perhaps by a crash without its topic id, or else the
-// emptiest that is online.
-func (s *Set) place(tp kafka.TopicPartition, id kafka.TopicID) *dir {
-	if f, ok := s.found[tp]; ok && (f.id == id || f.id.IsZero()) {
+// place chooses the dir for a new partition: where it was found on disk, perhaps by a crash without its topic id, or with another one
+// that may be damage, or else the emptiest that is online.
+func (s *Set) place(tp kafka.TopicPartition, id kafka.TopicID, shared bool) *dir {
+	if f, ok := s.found[tp]; ok && (f.id == id || f.id.IsZero() || shared) {
 		return f.dir
 	}
 	var best *dir

@@ -47,7 +47,7 @@ func (p *Partition) open() error {
 	}
 	log, err := p.dir.OpenLogWith(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
 	if err != nil {
-		if trust == logdir.TakeWhole && errors.Is(err, kerr.CorruptMessage) {
+		if trust == logdir.TakeWhole && (errors.Is(err, kerr.CorruptMessage) || errors.Is(err, commitlog.ErrForeign)) {
 			p.role.RLock()
 			p.hurt(err)
 			p.role.RUnlock()

@@ -254,23 +254,30 @@ func (s *Set) change(tp kafka.TopicPartition, img *metadata.Image, configs map[s
 // host takes a new partition in.
 func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Partition, c *settings) {
 	s.mu.Lock()
-	d := s.place(tp, id)
+	shared := len(given.Replicas) > 1
+	d := s.place(tp, id, shared)
 	d.placed++
 	p := &Partition{set: s, tp: tp, id: id, dir: d}
 	p.settings.Store(c)
 	p.role.given = given
-	if f, there := s.found[tp]; there {
-		delete(s.found, tp)
-		if f.id != id && !f.id.IsZero() {
-			// The folder is that of an earlier topic: of one whose deletion was cut short, or whose metadata was lost.
-			s.clearLocked(tp, func() error { return f.dir.setAside(tp) })
-		}
+	f, there := s.found[tp]
+	delete(s.found, tp)
+	// The folder is that of an earlier topic: of one whose deletion was cut short, or whose metadata was lost. Or it is this one's, and
+	// its file is damaged: a replica that others may count on does not begin anew for that.
+	other := there && f.id != id && !f.id.IsZero()
+	if other && !shared {
+		s.clearLocked(tp, func() error { return f.dir.setAside(tp) })
 	}
 	if gone, ok := s.clearing[tp]; ok {
 		p.cleared = gone
 	}
 	s.parts[tp] = p
 	s.mu.Unlock()
+	if other && shared {
+		p.role.RLock()
+		p.hurt(fmt.Errorf("%w, %v, and not %v", errOther, f.id, id))
+		p.role.RUnlock()
+	}
 	s.toOpen.add(p)
 }
 
@@ -287,6 +294,9 @@ func (s *Set) remove(tp kafka.TopicPartition, id kafka.TopicID) {
 	p.dir.placed--
 	s.clearLocked(tp, func() error {
 		log := p.end(fmt.Errorf("%v is deleted: %w", tp, kerr.UnknownTopicOrPartition))
+		if d := p.damage.Load(); d != nil && errors.Is(d.why, errOther) {
+			return p.dir.setAside(tp)
+		}
 		return p.dir.delete(tp, log)
 	})
 }

@@ -4,6 +4,7 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -23,6 +24,10 @@ var ErrOffline = fmt.Errorf("log is offline: %w", kerr.KafkaStorageError)
 
 // ErrDamaged says that of what the log once had on disk something is not there any more, or cannot be read.
 var ErrDamaged = segment.ErrDamaged
+
+// ErrForeign says that partition.metadata names another topic than the one wanted, or none that can be read: the folder may be that of
+// an earlier topic of the name, or the file damaged.
+var ErrForeign = errors.New("the folder is not known to be this topic's")
 
 // ErrShort is the ErrDamaged of a log that ends before OpenOptions.Known. What it has is right.
 var ErrShort = fmt.Errorf("log is shorter than it was: %w", ErrDamaged)

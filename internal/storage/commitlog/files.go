@@ -72,10 +72,10 @@ func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, e
 	}
 	id, err := parseMetadata(b)
 	if err != nil {
-		return want, fmt.Errorf("%s: %w", name, err)
+		return want, fmt.Errorf("%s: %w: %w", name, ErrForeign, err)
 	}
 	if !want.IsZero() && id != want {
-		return want, fmt.Errorf("%s is of topic id %v, not %v: %w", dir, id, want, kerr.InconsistentTopicID)
+		return want, fmt.Errorf("%s is of topic id %v, not %v: %w: %w", dir, id, want, ErrForeign, kerr.InconsistentTopicID)
 	}
 	return id, nil
 }

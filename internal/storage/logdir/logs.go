@@ -31,10 +31,17 @@ const (
 	TakeWhole
 	// Salvage checks all of the log, and ends it before the first batch that is damaged.
 	Salvage
+	// BeginAnew sets aside the folder that is there, of which nobody can tell whose it is, and begins an empty log.
+	BeginAnew
 )
 
 // OpenLogWith is OpenLog for a replica that is not the only one.
 func (d *Dir) OpenLogWith(t Trust, tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
+	if t == BeginAnew {
+		if err := d.SetAside(tp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
 	o := commitlog.OpenOptions{FS: d.fs, Dir: filepath.Join(d.path, tp.String()), Partition: tp, TopicID: id, Config: cfg,
 		Now: now, Rand: rnd, Log: d.log.With("partition", tp.String())}
 	var err error
@@ -195,7 +202,7 @@ func (d *Dir) SetAside(tp kafka.TopicPartition) error {
 	if err != nil {
 		return d.refusedOrFailed(fmt.Errorf("set %v aside: %w", tp, err))
 	}
-	d.log.Warn("a folder of an earlier topic of the same name is set aside: remove it when its records are not needed", "folder", aside)
+	d.log.Warn("a folder that is not this topic's, or not known to be, is set aside: remove it when its records are not needed", "folder", aside)
 	return nil
 }
 
