@@ -24,15 +24,16 @@ func (s *storage) noteConf(e *raftpb.Entry) {
 // proposes a change only when it has applied the one before.
 func (s *storage) commitsConf(commit uint64) bool { return len(s.confs) > 0 && s.confs[0] <= commit }
 
-// saveHardState keeps term and vote. Commit is not allowed to run ahead of what is durable.
-func (s *storage) saveHardState(hs *raftpb.HardState, leader kafka.NodeID) error {
+// saveVote keeps term and vote, and leaves the commit as it is: what stands in the log there may be about to be replaced by the
+// entries that are committed.
+func (s *storage) saveVote(hs *raftpb.HardState, leader kafka.NodeID) error {
 	s.state.LeaderID = int32(leader)
 	s.state.LeaderEpoch, s.state.VotedID = int32(hs.GetTerm()), int32(nodeID(hs.GetVote()))
 	s.state.Raft.Vote = hs.GetVote()
-	return s.saveCommit(hs.GetCommit())
+	return saveState(s.fs, s.dir, s.state)
 }
 
-// saveCommit writes the state with a commit that is at least that.
+// saveCommit writes the state with a commit that is at least that, once the entries up to it are durable.
 func (s *storage) saveCommit(commit uint64) error {
 	s.state.Raft.Commit = max(s.state.Raft.Commit, min(commit, s.last()))
 	if err := saveState(s.fs, s.dir, s.state); err != nil {

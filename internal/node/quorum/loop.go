@@ -230,7 +230,7 @@ func (l *loop) carryOut(rd *raft.Ready) (*metadata.Delta, error) {
 	}
 	// Commits alone are not worth a write, but see commitsConf.
 	if !raft.IsEmptyHardState(rd.HardState) && l.voteChanged(rd.HardState) {
-		if err := l.roomFor(func() error { return l.store.saveHardState(rd.HardState, l.leader) }); err != nil {
+		if err := l.roomFor(func() error { return l.store.saveVote(rd.HardState, l.leader) }); err != nil {
 			return nil, err
 		}
 	}
@@ -243,7 +243,7 @@ func (l *loop) carryOut(rd *raft.Ready) (*metadata.Delta, error) {
 		}
 	}
 	if l.store.commitsConf(rd.HardState.GetCommit()) {
-		if err := l.roomFor(func() error { return l.store.saveHardState(rd.HardState, l.leader) }); err != nil {
+		if err := l.roomFor(func() error { return l.store.saveCommit(rd.HardState.GetCommit()) }); err != nil {
 			return nil, err
 		}
 	}
