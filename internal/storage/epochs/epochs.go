@@ -39,9 +39,10 @@ func (c *Cache) LatestEpoch() kafka.LeaderEpoch {
 // Entries returns a copy of all entries, oldest first.
 func (c *Cache) Entries() []Entry { return slices.Clone(c.entries) }
 
-// Assign records that e began at start and tells whether the cache changed. An epoch that is already the newest keeps its
-// earlier start. Entries that contradict the new one (an epoch or a start not below it) are removed: they came from a
-// leader whose records were never agreed on.
+// Assign records that e began at start and tells whether the cache changed. An epoch that is known keeps its earlier start.
+// Entries that contradict the new one (a newer epoch or a start not below it) are removed: they came from a leader whose
+// records were never agreed on. Such a leader may have written nothing, and the one before it may have gone on: what is known
+// of that one's epoch holds.
 func (c *Cache) Assign(e kafka.LeaderEpoch, start kafka.Offset) bool {
 	if e < 0 || start < 0 {
 		return false
@@ -50,10 +51,13 @@ func (c *Cache) Assign(e kafka.LeaderEpoch, start kafka.Offset) bool {
 		return false
 	}
 	n := len(c.entries)
-	for n > 0 && (c.entries[n-1].Epoch >= e || c.entries[n-1].Start >= start) {
+	for n > 0 && (c.entries[n-1].Epoch > e || c.entries[n-1].Start >= start) {
 		n--
 	}
-	c.entries = append(c.entries[:n], Entry{Epoch: e, Start: start})
+	c.entries = c.entries[:n]
+	if n == 0 || c.entries[n-1].Epoch < e {
+		c.entries = append(c.entries, Entry{Epoch: e, Start: start})
+	}
 	return true
 }
 

@@ -33,6 +33,8 @@ func TestAssignKeepsEntriesMonotone(t *testing.T) {
 	f("same start, newer epoch replaces", build(0, 0, 1, 10), 2, 10, build(0, 0, 2, 10), true)
 	f("older epoch truncates newer", build(0, 0, 3, 10, 4, 20), 2, 30, build(0, 0, 2, 30), true)
 	f("smaller start truncates", build(0, 0, 3, 10, 4, 20), 5, 10, build(0, 0, 5, 10), true)
+	f("older epoch goes on after one without records", build(0, 0, 4, 1, 5, 20), 4, 20, build(0, 0, 4, 1), true)
+	f("older epoch goes on below one that began later", build(0, 0, 4, 1, 5, 30), 4, 20, build(0, 0, 4, 1), true)
 	f("negative ignored", build(0, 0), -1, 10, build(0, 0), false)
 }
 
