@@ -24,8 +24,9 @@ func (l *log) append(r record) {
 	l.records = append(l.records, r)
 }
 
+// truncate ends the log at end. An epoch that began there goes, even where there is no record after it.
 func (l *log) truncate(end kafka.Offset) {
-	if end >= l.end() {
+	if end > l.end() {
 		return
 	}
 	l.records = l.records[:end:end]

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/metadata"
@@ -90,20 +92,20 @@ func (n *node) crash(power bool) {
 	}
 }
 
-// tear leaves a write of raft's state half done: nothing of it, the state alone, or some of the entries too.
+// tear leaves a write of raft's state half done: nothing of it, the vote alone, or some of the entries too. The commit is kept
+// last, once its entries are there: see quorum's carryOut.
 func (n *node) tear(m *member) {
-	hs, entries := m.pending.HardState, m.pending.Entries
-	switch n.w.rng.IntN(3) {
-	case 0:
-	case 1:
-		n.disk.raft.save(hs, nil)
-	default:
-		n.disk.raft.save(hs, entries[:n.w.rng.IntN(len(entries)+1)])
+	d, hs, entries := &n.disk.raft, m.pending.HardState, m.pending.Entries
+	kept := n.w.rng.IntN(3)
+	if kept == 0 {
+		return
 	}
-	// A commit beyond what is there was told by nobody.
-	if d := &n.disk.raft; d.hard != nil && d.hard.GetCommit() > uint64(len(d.entries)) {
-		last := uint64(len(d.entries))
-		d.hard.Commit = &last
+	if !raft.IsEmptyHardState(hs) {
+		commit := d.hard.GetCommit()
+		d.hard = &raftpb.HardState{Term: hs.Term, Vote: hs.Vote, Commit: &commit}
+	}
+	if kept == 2 {
+		d.save(nil, entries[:n.w.rng.IntN(len(entries)+1)])
 	}
 }
 

@@ -193,21 +193,22 @@ type fetched struct {
 	diverging *replica.EpochEnd
 }
 
-// poll asks the leader for what comes after what is safe here.
+// poll asks the leader for what comes after the log's end, once all below is safe: see partition.FetchState.
 func (r *replicaOf) poll() {
 	n := r.n
 	if r.leader != nil || r.given.Leader == kafka.NoNode || r.given.Leader == n.id || r.fetch != 0 || n.epoch < 0 {
+		return
+	}
+	if r.log.flushed < r.log.end() {
+		r.flush()
 		return
 	}
 	r.fetches++
 	number, to := r.fetches, n.w.node(r.given.Leader)
 	r.fetch = number
 	n.after(answerTime, func() { r.give(number) })
-	ask := replica.Fetch{Replica: n.id, BrokerEpoch: n.epoch, Offset: r.log.flushed}
-	epoch, last := r.given.LeaderEpoch, r.log.epochs.EpochFor(r.log.flushed-1)
-	if r.log.flushed == 0 {
-		last = kafka.NoLeaderEpoch
-	}
+	ask := replica.Fetch{Replica: n.id, BrokerEpoch: n.epoch, Offset: r.log.end()}
+	epoch, last := r.given.LeaderEpoch, r.log.epochs.LatestEpoch()
 	asker := n.process()
 	n.w.send(n, to, func() {
 		peer := to.replicas[r.partition]
@@ -275,15 +276,10 @@ func (r *replicaOf) receive(from kafka.Offset, f fetched) {
 		r.truncate(replica.TruncationPoint(*d, own, r.log.end()))
 		return
 	}
-	// What was written and not yet safe may be of an earlier leader: only what follows the safe end is known to fit.
-	for i, rec := range f.records {
-		o := from + kafka.Offset(i)
-		if o < r.log.end() {
-			if r.log.records[o] == rec {
-				continue
-			}
-			r.truncate(o)
-		}
+	if from != r.log.end() {
+		return
+	}
+	for _, rec := range f.records {
 		r.log.append(rec)
 	}
 	r.flush()

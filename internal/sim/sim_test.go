@@ -13,7 +13,8 @@ import (
 var seeds = flag.Uint64("seeds", 1000, "how many seeds TestInvariantsHoldInEverySeed plays")
 
 // TestInvariantsHoldInEverySeed plays many runs. A seed that breaks is played again by
-// go run ./internal/sim/cmd/sim -seed N -trace, and becomes a case of TestSeedsThatBrokeOnce.
+// go run ./internal/sim/cmd/sim -seed N -trace, and what it shows becomes a test of the machine that is at fault: the seed tells
+// another story as soon as the simulator changes.
 func TestInvariantsHoldInEverySeed(t *testing.T) {
 	n := *seeds
 	if testing.Short() {
