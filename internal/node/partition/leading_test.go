@@ -235,3 +235,40 @@ func TestALeaderWhoseDiskFailedTellsItsFollowersNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A node may hear of several changes at once, when it was behind. The least number of in-sync replicas that an ISR was made with
+// comes with it: by the number of before, records would be committed that the eligible replicas do not have.
+func TestAnISRCountsByTheMinimumThatCameWithIt(t *testing.T) {
+	one, two := "1", "2"
+	r := newPair(t, vfs.NewMem(), vfs.NewMem(), "min.insync.replicas", one)
+	defer r.abandon()
+	leader := r.node(1)
+	a, epoch := put(t, leader, "one")
+	settle(t, leader)
+	r.given.ISR, r.given.ELR = []kafka.NodeID{1}, []kafka.NodeID{2}
+	r.given.PartitionEpoch++
+	given := r.given
+	r.hosts[0].apply(configRecord("t", "min.insync.replicas", &two), &given)
+	if acked, err := leader.Acked(AllReplicas, epoch, a.Last+1); acked || err != nil || leader.HighWatermark() != 0 {
+		t.Fatalf("committed up to %d without the replica that may lead next: %v %v", leader.HighWatermark(), acked, err)
+	}
+}
+
+// The other way round, a leader that was replaced before the number was lowered must not take it for its own.
+func TestALowerMinimumDoesNotCountForALeadershipThatEndedBefore(t *testing.T) {
+	one := "1"
+	r := newPair(t, vfs.NewMem(), vfs.NewMem(), "min.insync.replicas", "2")
+	defer r.abandon()
+	leader := r.node(1)
+	a, epoch := put(t, leader, "one")
+	settle(t, leader)
+	r.change(func(g *metadata.PartitionRecord) { g.ISR, g.ELR = []kafka.NodeID{1}, []kafka.NodeID{2} })
+	r.given.Leader, r.given.LeaderEpoch = 2, r.given.LeaderEpoch+1
+	r.given.ISR, r.given.ELR = []kafka.NodeID{2}, nil
+	r.given.PartitionEpoch++
+	given := r.given
+	r.hosts[0].apply(&given, configRecord("t", "min.insync.replicas", &one))
+	if acked, _ := leader.Acked(AllReplicas, epoch, a.Last+1); acked || leader.HighWatermark() != 0 {
+		t.Fatalf("committed up to %d by a leader of before", leader.HighWatermark())
+	}
+}

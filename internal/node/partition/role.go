@@ -84,12 +84,17 @@ func (p *Partition) safe(log *commitlog.Log) kafka.Offset {
 	return log.End()
 }
 
-// update takes a change of the partition's metadata.
-func (p *Partition) update(given metadata.Partition) error {
+// update takes a change of the partition's metadata, and the topic's configuration that holds with it; nil is the one there is. One of
+// the two without the other is a state that the metadata may never have had: a node that was behind hears of several changes at once.
+// With the ISR of one and the min.insync.replicas of another, what the eligible replicas lack would be committed.
+func (p *Partition) update(given metadata.Partition, c *settings) error {
 	p.role.Lock()
 	defer p.role.Unlock()
 	was := p.role.given
 	p.role.given = given
+	if c != nil {
+		p.settings.Store(c) // configure, which comes after it, does the rest
+	}
 	defer p.reconsider()
 	log := p.role.log
 	if log == nil {

@@ -213,8 +213,9 @@ func (s *Set) Apply(delta *metadata.Delta, img *metadata.Image) {
 		s.takeNodes(img)
 	}
 	configs := map[string]*settings{}
+	news := reconfigured(delta)
 	for _, tp := range delta.PartitionsChanged {
-		s.change(tp, img, configs)
+		s.change(tp, img, news, configs)
 	}
 	if nodes {
 		s.nodesChanged()
@@ -232,7 +233,22 @@ func (s *Set) topicSettings(topic string, img *metadata.Image, known map[string]
 	return c
 }
 
-func (s *Set) change(tp kafka.TopicPartition, img *metadata.Image, configs map[string]*settings) {
+// reconfigured tells of which topics a change of the metadata may change the configuration.
+func reconfigured(delta *metadata.Delta) func(topic string) bool {
+	all, topics := false, map[string]bool{}
+	for _, r := range delta.ConfigsChanged {
+		switch r.Type {
+		case metadata.TopicConfig:
+			topics[r.Name] = true
+		case metadata.BrokerConfig:
+			all = true
+		}
+	}
+	return func(topic string) bool { return all || topics[topic] }
+}
+
+// change takes a change of one partition, with that of its topic's configuration if news says that there may be one.
+func (s *Set) change(tp kafka.TopicPartition, img *metadata.Image, news func(topic string) bool, configs map[string]*settings) {
 	t, ok := img.Topic(tp.Topic)
 	if !ok || int(tp.Partition) >= len(t.Partitions) {
 		return
@@ -243,7 +259,11 @@ func (s *Set) change(tp kafka.TopicPartition, img *metadata.Image, configs map[s
 		return
 	}
 	if p, err := s.Get(tp); err == nil && p.id == t.ID {
-		if err := p.update(given); err != nil {
+		var c *settings
+		if news(tp.Topic) {
+			c = s.topicSettings(tp.Topic, img, configs)
+		}
+		if err := p.update(given, c); err != nil {
 			s.Log.Error("leadership not taken up", "partition", tp.String(), "err", err)
 		}
 		return
