@@ -17,6 +17,9 @@ import (
 	"github.com/headrace/headrace/internal/node/liveness"
 )
 
+// registerTime bounds one request to be registered: longer than an election takes.
+const registerTime = 6 * time.Second
+
 // register tells the cluster who this node is and where it is reached, and returns when partitions may be led by it.
 func (n *Node) register(ctx context.Context) error {
 	if err := n.registerAs(ctx, n.previousEpoch()); err != nil {
@@ -100,7 +103,7 @@ func (n *Node) registerAs(ctx context.Context, previous int64) error {
 	}
 	began, told := time.Now(), time.Now()
 	for {
-		epoch, err := n.submitRegistration(ctx, req)
+		epoch, err := n.tryRegistration(ctx, req)
 		if err == nil {
 			n.epoch.Store(epoch)
 			return nil
@@ -117,6 +120,18 @@ func (n *Node) registerAs(ctx context.Context, previous int64) error {
 			return fmt.Errorf("register node %d: %w", n.Config.ID, err)
 		}
 	}
+}
+
+// tryRegistration asks once. The answer is that the controller has decided and that this node knows of it. One that was removed from
+// the members while it was down may have taken what the leader had left to tell it for the newest, and hears no more: it asks to be let in.
+func (n *Node) tryRegistration(ctx context.Context, req *kmsg.BrokerRegistrationRequest) (epoch int64, err error) {
+	soon, cancel := context.WithTimeout(ctx, registerTime)
+	defer cancel()
+	epoch, err = n.submitRegistration(soon, req)
+	if errors.Is(err, context.DeadlineExceeded) && n.gate != nil {
+		n.announce(ctx)
+	}
+	return epoch, err
 }
 
 func (n *Node) submitRegistration(ctx context.Context, req *kmsg.BrokerRegistrationRequest) (epoch int64, err error) {

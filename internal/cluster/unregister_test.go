@@ -51,3 +51,18 @@ func TestANodeThatIsUnregisteredStopsAndComesBackWhenStarted(t *testing.T) {
 		l.check(t)
 	})
 }
+
+// What the leader had still to tell it is of before it was removed, and passes for news of the cluster; nothing comes after it.
+func TestANodeThatIsUnregisteredWhileItIsDownComesBackAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.topic("t", 1)
+		w.stop(3)
+		w.unregister(3)
+		began := time.Now()
+		w.start(3)
+		within(t, "the start", time.Since(began), 10*time.Second)
+		w.voters(3)
+		w.inSync("t")
+	})
+}
