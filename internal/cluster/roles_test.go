@@ -187,6 +187,32 @@ func TestABrokerAloneIsNeverAVoter(t *testing.T) {
 	})
 }
 
+func TestABrokerThatIsEmptyComesBackAsAController(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.topic("t", 1)
+		var moves kadm.AlterPartitionAssignmentsReq
+		moves.Assign("t", 0, []int32{1, 2})
+		if _, err := kadm.NewClient(w.client()).AlterPartitionAssignments(t.Context(), moves); err != nil {
+			t.Fatal(err)
+		}
+		for len(w.partition("t").Replicas) > 2 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		w.stop(3)
+		w.unregister(3)
+		w.node(3).roles = "controller"
+		w.start(3)
+		w.voters(3)
+		if ids, _ := w.endpoints(3, 2); !slices.Equal(ids, []int32{1, 2, 3}) {
+			t.Errorf("the controllers are %v", ids)
+		}
+		if ids, _ := w.endpoints(1, 1); !slices.Equal(ids, []int32{1, 2}) {
+			t.Errorf("the brokers are %v", ids)
+		}
+	})
+}
+
 func TestRolesThatDoNotFitWhatANodeHasAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)

@@ -74,6 +74,7 @@ type leaving struct {
 	client *kgo.Client
 	form   term.Form
 	atOnce int
+	apart  bool // it is a controller alone: it has no replicas, and is in no list of brokers
 	answer left
 }
 
@@ -97,6 +98,11 @@ func (l *leaving) plan(ctx context.Context) (holdings, []plan.Move, error) {
 	if len(moves) == 0 && !h.alive(l.answer.Node) {
 		there, err := registered(ctx, l.client, l.answer.Node)
 		if err == nil && !there {
+			if q, err := describeQuorum(ctx, l.client); err == nil {
+				_, l.apart = q.member(l.answer.Node)
+			}
+		}
+		if err == nil && !there && !l.apart {
 			err = fmt.Errorf("there is no node %d (headrace cluster nodes lists those that are there)", l.answer.Node)
 		}
 		return h, nil, err
@@ -118,11 +124,13 @@ func (l *leaving) leave(ctx context.Context) error {
 	if _, _, err := l.plan(ctx); err != nil { // before anything is changed
 		return err
 	}
-	if err := l.cordon(ctx); err != nil {
-		return err
-	}
-	if err := l.drain(ctx); err != nil {
-		return err
+	if !l.apart {
+		if err := l.cordon(ctx); err != nil {
+			return err
+		}
+		if err := l.drain(ctx); err != nil {
+			return err
+		}
 	}
 	if err := l.takeVote(ctx); err != nil {
 		return err
@@ -252,12 +260,9 @@ func (l *leaving) takeVote(ctx context.Context) error {
 // awaitStop waits until the node is gone: a node that runs would register itself again.
 func (l *leaving) awaitStop(ctx context.Context) error {
 	for look := firstLook; ; look = min(2*look, lastLook) {
-		nodes, err := nodesNow(ctx, l.client)
-		if err != nil {
+		there, err := l.runs(ctx)
+		if err != nil || !there {
 			return err
-		}
-		if !isThere(nodes, l.answer.Node) {
-			return nil
 		}
 		if look == firstLook {
 			l.env.Warn("node %d is empty: stop it now; the cluster forgets it when it is gone", l.answer.Node)
@@ -268,6 +273,16 @@ func (l *leaving) awaitStop(ctx context.Context) error {
 		case <-time.After(look):
 		}
 	}
+}
+
+// runs tells whether the node is there still.
+func (l *leaving) runs(ctx context.Context) (bool, error) {
+	if l.apart {
+		q, err := describeQuorum(ctx, l.client)
+		return q.answers(l.answer.Node), err
+	}
+	nodes, err := nodesNow(ctx, l.client)
+	return err == nil && isThere(nodes, l.answer.Node), err
 }
 
 // unregister has the cluster forget the node, and the cordon first: it would count for a new node of the same id.

@@ -31,6 +31,7 @@ type member struct {
 	End       int64      `json:"end"`  // of its log; -1: not known
 	Lag       int64      `json:"lag"`  // records behind the leader; -1: not known
 	CaughtUp  *time.Time `json:"caughtUp,omitempty"`
+	heard     time.Time  // its last word, by the leader's clock; zero: not known
 	directory [16]byte
 	listeners []kmsg.DescribeQuorumResponseNodeListener
 }
@@ -120,6 +121,9 @@ func (q *quorum) add(r *kmsg.DescribeQuorumResponseTopicPartitionReplicaState, r
 		at := time.UnixMilli(r.LastCaughtUpTimestamp).UTC()
 		m.CaughtUp = &at
 	}
+	if r.LastFetchTimestamp >= 0 {
+		m.heard = time.UnixMilli(r.LastFetchTimestamp)
+	}
 	q.Members = append(q.Members, m)
 }
 
@@ -161,6 +165,14 @@ func (q *quorum) behind() []int32 {
 		}
 	}
 	return ids
+}
+
+// answers tells whether the leader has heard of a member a moment ago.
+func (q *quorum) answers(id int32) bool {
+	const silence = 3 * time.Second
+	leader, _ := q.member(q.Leader)
+	m, ok := q.member(id)
+	return ok && leader.heard.Sub(m.heard) < silence
 }
 
 func (q *quorum) member(id int32) (member, bool) {
