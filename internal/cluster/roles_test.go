@@ -121,6 +121,11 @@ func TestControllersOutliveOneOfThem(t *testing.T) {
 			within(t, "a change of the metadata after a kill of its leader", time.Since(began), time.Second)
 			w.start(int(q.LeaderID))
 		}
+		for _, nd := range w.nodes {
+			w.kill(nd.id, true)
+		}
+		w.startAll()
+		within(t, "the next acknowledgement after the power is back", l.goesOn(), 10*time.Second)
 		w.votes([]int32{1, 2, 3}, []int32{4, 5})
 		l.check(t)
 	})
