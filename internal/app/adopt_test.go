@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,6 +26,28 @@ func disown(t *testing.T, fs vfs.FS) {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// makeAllFolders gives each partition of the topics a folder, as Apache Kafka does when it first hears of one: ours come with the
+// first record.
+func makeAllFolders(t *testing.T, fsys vfs.FS, topics map[string]int) {
+	t.Helper()
+	for topic, partitions := range topics {
+		metadata := func(p int) string { return fmt.Sprintf("/data/%s-%d/partition.metadata", topic, p) }
+		var id []byte
+		for p := 0; p < partitions && id == nil; p++ {
+			id, _ = vfs.ReadFile(fsys, metadata(p), 1000)
+		}
+		for p := range partitions {
+			err := fsys.MkdirAll(filepath.Dir(metadata(p)), 0o755)
+			if err == nil {
+				err = vfs.Replace(fsys, metadata(p), id)
+			}
+			if err != nil || id == nil {
+				t.Fatalf("the folder of %s-%d: %v", topic, p, err)
+			}
+		}
 	}
 }
 
@@ -66,7 +89,16 @@ func otherClusters(t *testing.T) (disk vfs.FS, epoch int32) {
 	w = newWorld(t, cut, nil)
 	w.start()
 	epoch = w.leaderEpoch("orders")
+	topics, err := w.admin.ListTopicsWithInternal(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]int{}
+	for name, d := range topics {
+		all[name] = len(d.Partitions)
+	}
 	w.stop()
+	makeAllFolders(t, cut, all)
 	disown(t, cut)
 	return cut, epoch
 }

@@ -45,7 +45,7 @@ func (p *Partition) open() error {
 	if err != nil {
 		return err
 	}
-	log, err := p.dir.OpenLogWith(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
+	log, err := p.dir.OpenReplica(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
 	if err != nil {
 		if trust == logdir.TakeWhole && (errors.Is(err, kerr.CorruptMessage) || errors.Is(err, commitlog.ErrForeign)) {
 			p.role.RLock()

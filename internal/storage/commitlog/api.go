@@ -89,6 +89,8 @@ type OpenOptions struct {
 	RecoveryPoint, LogStart kafka.Offset
 	Cleaned                 kafka.Offset // likewise: up to where the log was compacted
 	Clean                   bool         // the last stop was a clean one: nothing is scanned
+	// Lazy has a log that was never written to make its folder and files at the first append; see make.go.
+	Lazy bool
 	// Known is an offset that the log once reached. One that would end before it is refused with ErrShort, and left as it is: who
 	// opens it has others to fetch the rest from, and they must not take it for whole. 0 takes any end.
 	Known kafka.Offset

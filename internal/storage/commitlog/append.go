@@ -54,6 +54,9 @@ func (l *Log) appendLeader(now time.Time, v batch.Validated, epoch kafka.LeaderE
 	first := l.End()
 	h.BaseOffset, h.LeaderEpoch = first, epoch
 	batch.StampOffset(v.Batch, first, epoch)
+	if err := l.ensureMade(); err != nil {
+		return Appended{}, err
+	}
 	if err := l.rollFor(now, h, int64(len(v.Batch)), first); err != nil {
 		return Appended{}, err
 	}
@@ -233,9 +236,12 @@ func (l *Log) checkReplicated(batches []byte) ([]batch.Header, error) {
 	return headers, nil
 }
 
-// startRun rolls if the first batch needs it, and counts the batches, and their bytes, that then fit into the active
+// startRun makes the log's files if there are none, rolls if the first batch needs it, and counts the batches, and their bytes, that then fit into the active
 // segment: they take one write.
 func (l *Log) startRun(now time.Time, headers []batch.Header) (n, size int, err error) {
+	if err := l.ensureMade(); err != nil {
+		return 0, 0, err
+	}
 	base := l.End()
 	if headers[0].LastOffset()-base > maxOffsetDelta {
 		base = headers[0].BaseOffset

@@ -14,6 +14,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/segment"
 )
 
 // metadataName is the file that ties the folder to a topic id.
@@ -49,15 +50,31 @@ func writeAnd(fsys vfs.FS, name string, b []byte, then func(vfs.File) error) err
 
 // replaceFile puts b in the place of a file so that, whatever happens, the old or the new content is there.
 func replaceFile(fsys vfs.FS, name string, b []byte) error {
-	tmp := name + ".tmp"
-	if err := writeFile(fsys, tmp, b); err != nil {
-		return err
-	}
-	return fsys.Rename(tmp, name)
+	return replaceBy(writeFile, fsys, name, b)
 }
 
-// checkTopicID reads partition.metadata, compares it with want, and writes it if there is none; it is durable after a
-// SyncDir.
+// replaceUnsynced is replaceFile for who syncs the whole file system next. A power cut before that may leave an empty or torn file
+// in its place; one that a reader can tell from a whole one, as no other content was ever in it.
+func replaceUnsynced(fsys vfs.FS, name string, b []byte) error {
+	return replaceBy(writeUnsynced, fsys, name, b)
+}
+
+const tmpSuffix = ".tmp"
+
+func replaceBy(write func(vfs.FS, string, []byte) error, fsys vfs.FS, name string, b []byte) error {
+	tmp := name + tmpSuffix
+	err := write(fsys, tmp, b)
+	if err == nil {
+		err = fsys.Rename(tmp, name)
+	}
+	if err != nil {
+		return errors.Join(err, segment.RemoveIfThere(fsys, tmp)) // the next try begins with a file of its own
+	}
+	return nil
+}
+
+// checkTopicID reads partition.metadata and compares it with want. Where there is none, beside files that are older than it, it is
+// written, and durable after a SyncDir. The error is errHalfMade for one that may never have been synced.
 func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, error) {
 	name := filepath.Join(dir, metadataName)
 	b, err := vfs.ReadFile(fsys, name, maxSmallFile)
@@ -65,12 +82,15 @@ func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, e
 		if want.IsZero() {
 			return want, nil
 		}
-		return want, writeTopicID(fsys, dir, want)
+		return want, replaceFile(fsys, name, metadataText(want))
 	}
 	if err != nil {
 		return want, err
 	}
 	id, err := parseMetadata(b)
+	if err != nil && halfMade(b, want) {
+		err = fmt.Errorf("%w: %w", errHalfMade, err)
+	}
 	if err != nil {
 		return want, fmt.Errorf("%s: %w: %w", name, ErrForeign, err)
 	}
@@ -78,11 +98,6 @@ func checkTopicID(fsys vfs.FS, dir string, want kafka.TopicID) (kafka.TopicID, e
 		return want, fmt.Errorf("%s is of topic id %v, not %v: %w: %w", dir, id, want, ErrForeign, kerr.InconsistentTopicID)
 	}
 	return id, nil
-}
-
-func writeTopicID(fsys vfs.FS, dir string, id kafka.TopicID) error {
-	b := fmt.Appendf(nil, "version: 0\ntopic_id: %s", id)
-	return replaceFile(fsys, filepath.Join(dir, metadataName), b)
 }
 
 // parseMetadata reads partition.metadata: the lines "version: 0" and "topic_id: <base64url>".

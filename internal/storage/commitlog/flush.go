@@ -34,6 +34,7 @@ type job struct {
 	end      kafka.Offset
 	files    []segment.Unsynced
 	dir      bool
+	newborn  bool
 	epochs   []byte   // the new leader-epoch-checkpoint, or nil
 	written  []string // producer snapshots that rolls wrote
 	snapshot []byte   // a producer snapshot at end, or nil
@@ -50,7 +51,10 @@ func (l *Log) beginFlush() (job, error) {
 
 // job gathers the work; at the close the indexes of the active segment and a snapshot at the end belong to it.
 func (l *Log) job(closing bool) (job, error) {
-	j := job{log: l, closing: closing, end: l.End(), dir: l.mu.dirDirty, written: l.mu.snapshots.unsynced}
+	j := job{log: l, closing: closing, end: l.End(), dir: l.mu.dirDirty, newborn: l.mu.newborn, written: l.mu.snapshots.unsynced}
+	if l.mu.unmade {
+		return j, nil
+	}
 	j.any = closing || j.end > l.Flushed() || j.dir || l.mu.epochsDirty || len(l.mu.unflushed) > 0
 	if !j.any {
 		return j, nil
@@ -98,6 +102,11 @@ func (j *job) release() {
 // run syncs the data before anything that speaks of it.
 func (j *job) run() error {
 	defer j.release()
+	if j.newborn {
+		if err := j.log.syncBirth(); err != nil {
+			return err
+		}
+	}
 	for _, u := range j.files {
 		if err := u.Sync(); err != nil {
 			return err
@@ -145,6 +154,7 @@ func (l *Log) endFlush(j job, err error) error {
 	if j.end > l.Flushed() {
 		l.flushed.Store(int64(j.end))
 	}
+	l.mu.newborn = l.mu.newborn && !j.newborn
 	l.idle(j.sealed)
 	if j.snapshot != nil {
 		l.addSnapshot(j.end)
@@ -171,11 +181,14 @@ func (l *Log) Dirty() (end kafka.Offset, err error) {
 	if l.mu.failed != nil {
 		return l.Flushed(), l.mu.failed
 	}
-	if l.mu.epochsDirty {
-		if err := replaceFile(l.fs, filepath.Join(l.dir, epochs.FileName), l.mu.epochs.Append(nil)); err != nil {
+	if l.mu.unmade {
+		return l.End(), nil
+	}
+	if l.mu.epochsDirty && !l.mu.epochsMarked {
+		if err := l.writeEpochs(); err != nil {
 			return l.Flushed(), l.trouble(err)
 		}
-		l.mu.epochsDirty = false
+		l.mu.epochsMarked = true
 		l.dirChanged()
 	}
 	end = l.End()
@@ -189,6 +202,16 @@ func (l *Log) Dirty() (end kafka.Offset, err error) {
 	}
 	l.mu.dirMarked = true
 	return end, nil
+}
+
+// writeEpochs leaves the sync to the SyncFS that follows. A power cut before it may tear the file, which then is made again from the
+// records; those that compaction left do not tell where each epoch began.
+func (l *Log) writeEpochs() error {
+	replace := replaceUnsynced
+	if l.mu.cleaning.upTo > 0 {
+		replace = replaceFile
+	}
+	return replace(l.fs, filepath.Join(l.dir, epochs.FileName), l.mu.epochs.Append(nil))
 }
 
 // complete writes what the segments that are to be flushed keep back in memory.
@@ -219,7 +242,10 @@ func (l *Log) MarkFlushed(off kafka.Offset) {
 	l.idle(l.mu.unflushed[:n])
 	l.mu.unflushed = l.mu.unflushed[n:]
 	if l.mu.dirMarked {
-		l.mu.dirDirty, l.mu.snapshots.unsynced = false, nil
+		l.mu.dirDirty, l.mu.newborn, l.mu.snapshots.unsynced = false, false, nil
+	}
+	if l.mu.epochsMarked {
+		l.mu.epochsDirty, l.mu.epochsMarked = false, false
 	}
 }
 
@@ -240,7 +266,7 @@ func (l *Log) Close(now time.Time) error {
 func (l *Log) beginClose(now time.Time) (job, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.mu.failed != nil || !l.mu.changed {
+	if l.mu.failed != nil || !l.mu.changed || l.mu.unmade {
 		return job{}, l.mu.failed
 	}
 	l.mu.producers.Expire(now, l.mu.config.ProducerExpiration)

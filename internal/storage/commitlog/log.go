@@ -48,11 +48,16 @@ type Log struct {
 		epochs    epochs.Cache
 		snapshots snapshots
 
+		unmade bool // there are no files: the one segment is an empty one in memory
+		// newborn says that partition.metadata and the folder's own name were not synced yet.
+		newborn bool
+
 		// What the next flush has to do besides syncing the active segment.
-		unflushed   []*segment.Segment // sealed since the last flush
-		dirDirty    bool               // files were created, renamed or removed
-		dirMarked   bool               // not since the last call of Dirty
-		epochsDirty bool
+		unflushed    []*segment.Segment // sealed since the last flush
+		dirDirty     bool               // files were created, renamed or removed
+		dirMarked    bool               // not since the last call of Dirty
+		epochsDirty  bool
+		epochsMarked bool // Dirty has written them
 
 		cleaning cleaning
 
@@ -184,9 +189,11 @@ func (l *Log) AssignEpoch(e kafka.LeaderEpoch) error {
 
 func (l *Log) assignEpoch(e kafka.LeaderEpoch, start kafka.Offset) {
 	if l.mu.epochs.Assign(e, start) {
-		l.mu.epochsDirty, l.mu.changed = true, true
+		l.epochsChanged()
 	}
 }
+
+func (l *Log) epochsChanged() { l.mu.epochsDirty, l.mu.epochsMarked, l.mu.changed = true, false, true }
 
 // EpochForOffset is the leader epoch in which the record at o was written, or NoLeaderEpoch.
 func (l *Log) EpochForOffset(o kafka.Offset) kafka.LeaderEpoch {

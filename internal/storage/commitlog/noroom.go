@@ -13,8 +13,8 @@ import (
 // ErrNoRoom is the error of a call for which the system had no room: a full disk, a quota, or no more file descriptors. The
 // call has changed nothing and may be made again; the log goes on.
 //
-// What may fail so: an append whose write was refused, of which the part that was written is cut off again; a roll, whose
-// new files are removed again; a flush that could not write the leader epochs, or open a file that it has to sync. Indexes,
+// What may fail so: an append whose write was refused, of which the part that was written is cut off again, or for whose first
+// files there was no room; a roll, whose new files are removed again; a flush that could not write the leader epochs, or open a file that it has to sync. Indexes,
 // transaction indexes and the producer snapshots of rolls wait in memory, or are left out. An error of a sync is final
 // always: a system that finds no room only when it writes back has dropped what it was to write.
 var ErrNoRoom = fmt.Errorf("no room: %w", kerr.KafkaStorageError)
@@ -50,6 +50,8 @@ func (l *Log) giveBack(j *job) {
 	if j.dir {
 		l.dirChanged()
 	}
-	l.mu.epochsDirty = l.mu.epochsDirty || j.epochs != nil
+	if j.epochs != nil {
+		l.epochsChanged()
+	}
 	l.mu.snapshots.unsynced = append(j.written, l.mu.snapshots.unsynced...)
 }

@@ -19,7 +19,7 @@ import (
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// Open opens the log in a partition's folder and makes the folder when it is missing. After a clean stop only the ends of
+// Open opens the log in a partition's folder and makes the folder when it is missing, now or later (OpenOptions.Lazy). After a clean stop only the ends of
 // the last segment and its indexes are read. Otherwise what lies beyond the recovery point is checked batch by batch, and
 // the log ends before the first that is not right; below the recovery point such a thing is an error, as those bytes were
 // flushed. Folders with batches of formats 0 or 1, which Kafka 3 and before may have left, are refused.
@@ -47,54 +47,37 @@ func open(o OpenOptions) (*Log, error) {
 	}
 	l.mu.config, l.mu.rand = o.Config, o.Rand
 	l.mu.markLimit = maxOffset
-	if err := l.makeDir(); err != nil {
+	l.topicID = o.TopicID
+	if _, err := l.fs.Stat(l.dir); isNotExist(err) {
+		return l, l.begin(o)
+	} else if err != nil {
 		return nil, err
 	}
-	var err error
-	if l.topicID, err = checkTopicID(o.FS, o.Dir, o.TopicID); err != nil {
-		return nil, err
+	return l, l.openFolder(o)
+}
+
+func (l *Log) openFolder(o OpenOptions) error {
+	id, err := checkTopicID(o.FS, o.Dir, o.TopicID)
+	half := errors.Is(err, errHalfMade) && o.begunAnew()
+	if err != nil && !half {
+		return err
 	}
+	l.topicID = id
 	if err := l.list(o.Now); err != nil {
-		return l, err
+		return err
+	}
+	if half {
+		if err := l.removeUnacknowledged(); err != nil {
+			return err
+		}
 	}
 	if len(l.mu.segments) == 0 {
-		return l, l.create(o.Now, o.LogStart)
+		if err := l.dropSnapshots(0); err != nil {
+			return err
+		}
+		return l.begin(o)
 	}
-	return l, l.load(o)
-}
-
-func (l *Log) makeDir() error {
-	if _, err := l.fs.Stat(l.dir); !isNotExist(err) {
-		return err
-	}
-	if err := l.fs.MkdirAll(l.dir, 0o755); err != nil {
-		return err
-	}
-	return l.fs.SyncDir(filepath.Dir(l.dir))
-}
-
-// create begins an empty log.
-func (l *Log) create(now time.Time, start kafka.Offset) error {
-	s, err := segment.Create(l.fs, l.dir, start, now, l.jitter())
-	if err != nil {
-		return err
-	}
-	l.mu.segments = []*segment.Segment{s}
-	l.dirChanged()
-	for _, x := range []interface{ Store(int64) }{&l.start, &l.end, &l.flushed} {
-		x.Store(int64(start))
-	}
-	if err := l.loadEpochs(false); err != nil {
-		return err
-	}
-	l.mu.epochs.Clear()
-	l.mu.epochsDirty = true
-	if err := l.dropSnapshots(0); err != nil {
-		return err
-	}
-	s.Idle() // many are made at once, and written to later or never
-	// From here on the folder always has its first segment: what is missing before it was deleted, not lost.
-	return l.fs.SyncDir(l.dir)
+	return l.load(o)
 }
 
 // list finds the segments and snapshots, after it has finished or undone what was going on with other files.
@@ -136,14 +119,14 @@ func compareOffsets(a, b kafka.Offset) int {
 	return 0
 }
 
-// listOthers notes the snapshots and removes index files without a log and files that were to be deleted.
+// listOthers notes the snapshots and removes index files without a log, files that were to be deleted and half-written epochs.
 func (l *Log) listOthers(entries []fs.DirEntry, bases map[kafka.Offset]bool) error {
 	for _, e := range entries {
 		base, suffix, ok := segment.ParseFileName(e.Name())
-		if !ok {
+		if !ok && e.Name() != epochs.FileName+tmpSuffix {
 			continue
 		}
-		remove := strings.HasSuffix(suffix, segment.DeletedSuffix)
+		remove := !ok || strings.HasSuffix(suffix, segment.DeletedSuffix)
 		switch suffix {
 		case segment.SnapshotSuffix:
 			l.mu.snapshots.offsets = append(l.mu.snapshots.offsets, base)
@@ -168,7 +151,9 @@ func (l *Log) load(o OpenOptions) error {
 	if err != nil {
 		return err
 	}
+	onDisk := l.mu.epochs.Entries()
 	point := o.RecoveryPoint
+	l.mu.newborn = !o.Clean && point == 0 // it may have been made a moment before the crash
 	if o.Clean {
 		err = l.loadTail(o.Known)
 		point = maxOffset
@@ -196,6 +181,9 @@ func (l *Log) load(o OpenOptions) error {
 	l.mu.writtenBack = l.active().Size()
 	if err := l.loadEpochs(needEpochs); err != nil {
 		return err
+	}
+	if !needEpochs && slices.Equal(onDisk, l.mu.epochs.Entries()) {
+		l.mu.epochsDirty = false // though recovery took what lies beyond the recovery point from the records
 	}
 	if err := l.dropSnapshots(end + 1); err != nil {
 		return err
@@ -367,7 +355,7 @@ func (l *Log) loadEpochs(missing bool) error {
 	}
 	fromEnd, fromStart := l.mu.epochs.TruncateFromEnd(l.End()), l.mu.epochs.TruncateFromStart(l.Start())
 	if missing || fromEnd || fromStart {
-		l.mu.epochsDirty, l.mu.changed = true, true
+		l.epochsChanged()
 	}
 	return nil
 }

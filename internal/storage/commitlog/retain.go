@@ -38,7 +38,7 @@ func (l *Log) advanceStart(o kafka.Offset) {
 	}
 	l.start.Store(int64(o))
 	if l.mu.epochs.TruncateFromStart(o) {
-		l.mu.epochsDirty, l.mu.changed = true, true
+		l.epochsChanged()
 	}
 }
 

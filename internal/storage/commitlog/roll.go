@@ -62,6 +62,9 @@ func (l *Log) roll(now time.Time, base kafka.Offset) error {
 }
 
 func (l *Log) rollFiles(now time.Time, old *segment.Segment, base kafka.Offset) error {
+	if err := l.nameFirst(); err != nil { // a second segment without the first would be a log whose beginning was deleted
+		return err
+	}
 	if err := old.Seal(); err != nil {
 		return err
 	}

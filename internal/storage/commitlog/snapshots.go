@@ -203,6 +203,9 @@ func (l *Log) replay(s *segment.Segment, h batch.Header, whole func() ([]byte, e
 
 // walk shows the headers of the batches that begin at or after from.
 func (l *Log) walk(from kafka.Offset, fn func(s *segment.Segment, h batch.Header, whole func() ([]byte, error)) error) error {
+	if l.mu.unmade {
+		return nil
+	}
 	for _, s := range l.mu.segments[l.floor(from):] {
 		v, err := s.View()
 		if err != nil {

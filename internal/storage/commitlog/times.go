@@ -64,12 +64,19 @@ func (l *Log) lookup(limit kafka.Offset, choose func() (segment.View, bool, erro
 }
 
 func (l *Log) lookupOnce(choose func() (segment.View, bool, error), search func(segment.View) (segment.Record, bool, error)) (segment.Record, bool, error) {
-	l.mu.Lock()
-	v, ok, err := choose()
-	l.mu.Unlock()
+	v, ok, err := l.chosen(choose)
 	if err != nil || !ok {
 		return segment.Record{}, false, err
 	}
 	defer v.Release()
 	return search(v)
+}
+
+func (l *Log) chosen(choose func() (segment.View, bool, error)) (segment.View, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.unmade {
+		return segment.View{}, false, nil
+	}
+	return choose()
 }

@@ -22,7 +22,7 @@ func (l *Log) TruncateTo(o kafka.Offset) error {
 	}
 	if o >= l.End() {
 		if l.mu.epochs.TruncateFromEnd(l.End()) {
-			l.mu.epochsDirty, l.mu.changed = true, true
+			l.epochsChanged()
 		}
 		return nil
 	}
@@ -60,7 +60,7 @@ func (l *Log) truncateTo(o kafka.Offset) error {
 	l.setEnd(end)
 	l.mu.markLimit = min(l.mu.markLimit, end)
 	if l.mu.epochs.TruncateFromEnd(end) {
-		l.mu.epochsDirty = true
+		l.epochsChanged()
 	}
 	if err := l.dropSnapshots(end + 1); err != nil {
 		return err
@@ -108,6 +108,11 @@ func (l *Log) restart(o kafka.Offset) error {
 	l.mu.cleaning.cuts++
 	l.mu.cleaning.upTo = 0
 	now := time.UnixMilli(0)
+	if l.mu.unmade {
+		if err := l.makeDurably(); err != nil {
+			return err
+		}
+	}
 	if err := l.dropSnapshots(0); err != nil {
 		return err
 	}
@@ -129,7 +134,7 @@ func (l *Log) restart(o kafka.Offset) error {
 	l.mu.segments, l.mu.recent, l.mu.unflushed = []*segment.Segment{s}, nil, nil
 	l.mu.producers.Clear()
 	l.mu.epochs.Clear()
-	l.mu.epochsDirty = true
+	l.epochsChanged()
 	l.dirChanged()
 	l.mu.writtenBack, l.mu.snapshots.grown, l.mu.gaps = 0, 0, false
 	l.start.Store(int64(o))

@@ -18,7 +18,7 @@ import (
 // OpenLog opens or makes the log of tp with its checkpointed recovery point and start. Different logs may be opened in
 // parallel. A zero id takes the one in the folder.
 func (d *Dir) OpenLog(tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
-	return d.OpenLogWith(TakeAnyEnd, tp, id, cfg, now, rnd)
+	return d.open(TakeAnyEnd, commitlog.OpenOptions{Partition: tp, TopicID: id, Config: cfg, Now: now, Rand: rnd})
 }
 
 // Trust says what is done about a log that is not what it was.
@@ -35,21 +35,24 @@ const (
 	BeginAnew
 )
 
-// OpenLogWith is OpenLog for a replica that is not the only one.
-func (d *Dir) OpenLogWith(t Trust, tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
+// OpenReplica is OpenLog for one of a thousand replicas, of which many are never written to: it makes no folder before the first append.
+func (d *Dir) OpenReplica(t Trust, tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
 	if t == BeginAnew {
 		if err := d.SetAside(tp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
-	o := commitlog.OpenOptions{FS: d.fs, Dir: filepath.Join(d.path, tp.String()), Partition: tp, TopicID: id, Config: cfg,
-		Now: now, Rand: rnd, Log: d.log.With("partition", tp.String())}
+	return d.open(t, commitlog.OpenOptions{Partition: tp, TopicID: id, Config: cfg, Now: now, Rand: rnd, Lazy: true})
+}
+
+func (d *Dir) open(t Trust, o commitlog.OpenOptions) (*commitlog.Log, error) {
+	o.FS, o.Dir, o.Log = d.fs, filepath.Join(d.path, o.Partition.String()), d.log.With("partition", o.Partition.String())
 	var err error
-	if o.Clean, err = d.reserve(tp); err != nil {
+	if o.Clean, err = d.reserve(o.Partition); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
 	}
 	l, err := d.openReserved(o, t)
-	d.settle(tp, l, err)
+	d.settle(o.Partition, l, err)
 	return l, err
 }
 

@@ -40,8 +40,12 @@ func watermark(hw func(kafka.TopicPartition) kafka.Offset, tp kafka.TopicPartiti
 	return hw(tp)
 }
 
-// note takes over what l knows, unless it was deleted or closed meanwhile.
+// note takes over what l knows, unless it was deleted or closed meanwhile. Of a log without a folder there is nothing to know, and the
+// next start would forget it.
 func (d *Dir) note(l *commitlog.Log, hw kafka.Offset) {
+	if !l.Made() {
+		return
+	}
 	tp, flushed, start, cleaned := l.Partition(), l.Flushed(), l.Start(), l.Cleaned()
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 func CreateCleaned(fsys vfs.FS, dir string, base kafka.Offset, now time.Time) (*Segment, error) {
 	s := Existing(fsys, dir, base, 0, base, now, 0)
 	s.suffix = CleanedSuffix
-	return s, s.create()
+	return s, s.Make()
 }
 
 // cleanedFiles are the files that a cleaned segment brings. The log comes last into SwapSuffix and first out of it: where
@@ -41,7 +41,7 @@ func (s *Segment) Finish() error {
 func (s *Segment) Discard() error {
 	s.Idle()
 	for _, suffix := range cleanedFiles() {
-		if err := removeIfThere(s.fs, s.path(suffix)); err != nil {
+		if err := RemoveIfThere(s.fs, s.path(suffix)); err != nil {
 			return err
 		}
 	}

@@ -42,12 +42,19 @@ type Segment struct {
 
 // Create makes the files of an empty segment. Whatever had their names is emptied. They are durable after a SyncDir.
 func Create(fsys vfs.FS, dir string, base kafka.Offset, now time.Time, jitter time.Duration) (*Segment, error) {
-	s := Existing(fsys, dir, base, 0, base, now, jitter)
-	return s, s.create()
+	s := Unmade(fsys, dir, base, now, jitter)
+	return s, s.Make()
 }
 
-func (s *Segment) create() error {
+// Unmade is an empty segment whose files are not there yet. Nothing that opens them may be called before Make.
+func Unmade(fsys vfs.FS, dir string, base kafka.Offset, now time.Time, jitter time.Duration) *Segment {
+	s := Existing(fsys, dir, base, 0, base, now, jitter)
 	s.loaded = true
+	return s
+}
+
+// Make makes the files as Create does. After an error it may be called again.
+func (s *Segment) Make() error {
 	for _, suffix := range []string{IndexSuffix, TimeIndexSuffix} {
 		f, err := s.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 		if err != nil {
@@ -57,7 +64,7 @@ func (s *Segment) create() error {
 			return err
 		}
 	}
-	if err := removeIfThere(s.fs, s.path(TxnIndexSuffix)); err != nil {
+	if err := RemoveIfThere(s.fs, s.path(TxnIndexSuffix)); err != nil {
 		return err
 	}
 	var err error
@@ -333,7 +340,7 @@ func (s *Segment) MarkDeleted() (names []string, err error) {
 		err := s.fs.Rename(old, old+DeletedSuffix)
 		switch {
 		case vfs.Refused(err): // a longer name may need room in the folder, where room is what deleting is for
-			if err := removeIfThere(s.fs, old); err != nil {
+			if err := RemoveIfThere(s.fs, old); err != nil {
 				return names, err
 			}
 		case isNotExist(err):
@@ -363,14 +370,15 @@ func (s *Segment) Remove() error {
 // RemoveFiles deletes what there is of a segment's files.
 func RemoveFiles(fsys vfs.FS, dir string, base kafka.Offset) error {
 	for _, suffix := range suffixes() {
-		if err := removeIfThere(fsys, filepath.Join(dir, FileName(base, suffix))); err != nil {
+		if err := RemoveIfThere(fsys, filepath.Join(dir, FileName(base, suffix))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func removeIfThere(fsys vfs.FS, path string) error {
+// RemoveIfThere removes a file, if there is one.
+func RemoveIfThere(fsys vfs.FS, path string) error {
 	if err := fsys.Remove(path); err != nil && !isNotExist(err) {
 		return err
 	}
