@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/core/controller"
+	"github.com/headrace/headrace/internal/core/metadata"
 )
 
 // control is the goroutine of the active controller's part: it fences who is silent or gone, gives leaders back and elects
@@ -77,15 +78,25 @@ func (w *Watch) fenceSilent() {
 	gone := w.gone
 	w.gone = nil
 	w.mu.Unlock()
-	slices.Sort(silent)
-	for _, id := range slices.Concat(gone, silent) {
-		n, ok := img.Node(id)
-		if !ok || n.Fenced {
-			continue
+	for _, was := range gone {
+		if n, ok := img.Node(was.ID); ok && n.Incarnation == was.Incarnation { // else the next process is there
+			w.fence(n, "its process is gone")
 		}
-		w.cfg.Log.Warn("node fenced", "node", id, "silent", slices.Contains(silent, id))
-		w.submit("fence node", controller.FenceNode{ID: id, Epoch: n.Epoch, Fenced: true})
 	}
+	slices.Sort(silent)
+	for _, id := range silent {
+		if n, ok := img.Node(id); ok {
+			w.fence(n, "its session is over")
+		}
+	}
+}
+
+func (w *Watch) fence(n *metadata.Node, why string) {
+	if n.Fenced {
+		return
+	}
+	w.cfg.Log.Warn("node fenced", "node", n.ID, "why", why)
+	w.submit("fence node", controller.FenceNode{ID: n.ID, Epoch: n.Epoch, Fenced: true})
 }
 
 // submit asks this node's own controller. What fails is tried at the next look, by whoever leads then.

@@ -75,7 +75,7 @@ type Watch struct {
 	stopping bool
 	assured  time.Time // that nobody leads in this node's place: see Lapsed
 	probing  map[kafka.NodeID]bool
-	gone     []kafka.NodeID // found not alive, to be fenced
+	gone     []*metadata.Node // found not alive, to be fenced
 }
 
 // Start starts a Watch of a node that is registered.

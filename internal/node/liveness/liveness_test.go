@@ -33,6 +33,7 @@ type world struct {
 	refuses bool // there is no controller
 	dead    map[kafka.NodeID]bool
 	cutOff  map[kafka.NodeID]bool // probes of them have no answer
+	answers chan struct{}         // closed when probes are to be answered; nil: at once
 	down    []kafka.NodeID
 	heard   map[kafka.NodeID]time.Time
 }
@@ -125,6 +126,9 @@ func (w *world) register(context.Context) error {
 }
 
 func (w *world) probe(_ context.Context, to kafka.NodeID, incarnation kafka.TopicID) (bool, error) {
+	if w.answers != nil {
+		<-w.answers
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if incarnation != (kafka.TopicID{byte(to)}) {
@@ -405,5 +409,20 @@ func TestANodeAloneIsSureThatItLeads(t *testing.T) {
 		if w.Lapsed() {
 			t.Error("lapsed at the moment at which another node comes")
 		}
+	})
+}
+
+// A probe takes a while, and the node may be back before it ends: what was found of one process says nothing of the next.
+func TestThatAProcessIsGoneSaysNothingOfTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, 1, 2, 3)
+		w.led(1)
+		w.dead[3], w.answers = true, make(chan struct{})
+		w.Suspect(3)
+		w.within(100*time.Millisecond, 2, 3)
+		w.apply(&metadata.RegisterBrokerRecord{Node: 3, Incarnation: kafka.TopicID{33}, Epoch: 300})
+		w.Changed(w.image())
+		close(w.answers)
+		w.want(w.within(time.Second, 2, 3))
 	})
 }

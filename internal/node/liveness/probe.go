@@ -43,7 +43,7 @@ func (w *Watch) probe(n *metadata.Node) {
 	delete(w.probing, n.ID)
 	leads := w.leads
 	if dead && leads {
-		w.gone = append(w.gone, n.ID)
+		w.gone = append(w.gone, n)
 	}
 	w.mu.Unlock()
 	switch {
