@@ -38,7 +38,12 @@ const (
 // OpenReplica is OpenLog for one of a thousand replicas, of which many are never written to: it makes no folder before the first append.
 func (d *Dir) OpenReplica(t Trust, tp kafka.TopicPartition, id kafka.TopicID, cfg commitlog.Config, now time.Time, rnd *rand.Rand) (*commitlog.Log, error) {
 	if t == BeginAnew {
-		if err := d.SetAside(tp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// One that an earlier try has set aside is gone.
+		_, err := d.fs.Stat(filepath.Join(d.path, tp.String()))
+		if err == nil {
+			err = d.SetAside(tp)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -193,10 +198,11 @@ func (d *Dir) SetAside(tp kafka.TopicPartition) error {
 		return fmt.Errorf("set %v aside: %w", tp, err)
 	}
 	folder := filepath.Join(d.path, tp.String())
-	id, _ := readTopicID(d.fs, folder) // what cannot be read is kept under an id of zeros
 	d.forgetFolder(tp)
-	aside := filepath.Join(d.path, nameAside(tp, id, straySuffix))
-	err := d.fs.Rename(folder, aside)
+	aside, err := d.freeAside(tp, folder)
+	if err == nil {
+		err = d.fs.Rename(folder, aside)
+	}
 	if err == nil {
 		err = d.fs.SyncDir(d.path)
 	} else if errors.Is(err, fs.ErrExist) {
@@ -270,4 +276,30 @@ func (d *Dir) openLogs() []*commitlog.Log {
 		}
 	}
 	return logs
+}
+
+// asideTries bounds how many folders of unknown topics are kept of one partition.
+const asideTries = 100
+
+// freeAside is the name for a folder that is set aside. A folder whose topic id cannot be read gets one of zeros, or the next number
+// that is free: a partition may be damaged twice.
+func (d *Dir) freeAside(tp kafka.TopicPartition, folder string) (aside string, err error) {
+	id, err := readTopicID(d.fs, folder)
+	known := err == nil && !id.IsZero()
+	for n := range byte(asideTries) {
+		if !known {
+			id[len(id)-1] = n
+		}
+		aside = filepath.Join(d.path, nameAside(tp, id, straySuffix))
+		if _, err = d.fs.Stat(aside); errors.Is(err, fs.ErrNotExist) {
+			return aside, nil
+		}
+		if err != nil || known {
+			break
+		}
+	}
+	if err == nil {
+		err = fs.ErrExist
+	}
+	return aside, err
 }
