@@ -44,6 +44,7 @@ func TestFailureBeforeTheSyncOfAllWakesWhoWaits(t *testing.T) {
 		if _, err := p.Acked(AllReplicas, epoch, a.Last+1); !errors.Is(err, kerr.KafkaStorageError) {
 			t.Errorf("acknowledgement: %v", err)
 		}
+		synctest.Wait()
 		if n := h.failed.Load(); n != 1 {
 			t.Errorf("told of the failure %d times", n)
 		}
