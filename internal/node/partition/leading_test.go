@@ -272,3 +272,20 @@ func TestALowerMinimumDoesNotCountForALeadershipThatEndedBefore(t *testing.T) {
 		t.Fatalf("committed up to %d by a leader of before", leader.HighWatermark())
 	}
 }
+
+// A topic that is to be flushed from now on counts as one after a power cut, with all that was acknowledged before.
+func TestWhatIsNotFlushedIsFlushedWhenTheTopicAsksForIt(t *testing.T) {
+	flush := "flush"
+	r := newPair(t, vfs.NewMem(), vfs.NewMem(), "durability", "os")
+	defer r.abandon()
+	put(t, r.node(1), "one")
+	r.sync(2)
+	for i, h := range r.hosts {
+		h.apply(configRecord("t", "durability", &flush))
+		p := h.part("t", 0)
+		settle(t, p)
+		if log := p.openLog(); log.Flushed() < log.End() {
+			t.Errorf("node %d: flushed up to %d of %d", i+1, log.Flushed(), log.End())
+		}
+	}
+}

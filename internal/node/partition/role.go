@@ -147,6 +147,10 @@ func (p *Partition) configure(s *settings) {
 		p.regive(time.Now(), log)
 	}
 	p.nowSafe(log)
+	if p.safe(log) < log.End() { // it may have been safe without a flush until now, and nothing more may be appended
+		p.resetLines(log)
+		p.dir.flusher.add(p, 0)
+	}
 }
 
 // nodesChanged tells a leader with followers that other nodes are active than before, one that may lead now to do so, and one whose
