@@ -15,11 +15,12 @@ import (
 // dir is one log dir with its flusher and the number of partitions placed in it, by which new ones are spread.
 type dir struct {
 	*logdir.Dir
-	set     *Set
-	flusher *flusher
-	placed  int         // guarded by Set.mu
-	told    atomic.Bool // of its failure: those who wait, and DirFailed
-	short   atomic.Bool // of room: the last write that needed some was refused
+	set        *Set
+	flusher    *flusher
+	recoveries recoveries
+	placed     int         // guarded by Set.mu
+	told       atomic.Bool // of its failure: those who wait, and DirFailed
+	short      atomic.Bool // of room: the last write that needed some was refused
 }
 
 func (d *dir) offline() error { return d.Offline() }

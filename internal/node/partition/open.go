@@ -35,15 +35,34 @@ func (p *Partition) open() error {
 	if err := p.awaitCleared(); err != nil {
 		return err
 	}
+	o, err := p.load()
+	if err != nil || o.log == nil {
+		return err
+	}
+	return p.takeUp(o)
+}
+
+// opened is a log on its way to be the partition's, whose lock for openings it holds: see takeUp.
+type opened struct {
+	log      *commitlog.Log
+	settings *settings
+}
+
+// load opens the log, if it is not open.
+func (p *Partition) load() (o opened, err error) {
 	p.opening.Lock()
-	defer p.opening.Unlock()
+	defer func() {
+		if o.log == nil {
+			p.opening.Unlock()
+		}
+	}()
 	if !p.unopened() {
-		return nil
+		return o, nil
 	}
 	s := p.settings.Load()
 	trust, err := p.trust()
 	if err != nil {
-		return err
+		return o, err
 	}
 	log, err := p.dir.OpenReplica(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
 	if err != nil {
@@ -52,22 +71,30 @@ func (p *Partition) open() error {
 			p.hurt(err)
 			p.role.RUnlock()
 		}
-		return p.openFailed(err)
+		return o, p.openFailed(err)
 	}
-	// What was recovered may be in the page cache only. A log that began with a high watermark below its end would look
-	// shorter to clients than it was before.
-	if p.set.flushes(p) && log.Flushed() < log.End() {
-		if _, err := log.Flush(); err != nil {
+	return opened{log, s}, nil
+}
+
+// unsafe tells whether what was recovered may be in the page cache only. A log that began with a high watermark below its end would
+// look shorter to clients than it was before.
+func (p *Partition) unsafe(o opened) bool { return p.set.flushes(p) && o.log.Flushed() < o.log.End() }
+
+// takeUp makes what was loaded durable, and the partition's.
+func (p *Partition) takeUp(o opened) error {
+	defer p.opening.Unlock()
+	if p.unsafe(o) {
+		if err := p.dir.recoveries.secure(o.log); err != nil {
 			err = fmt.Errorf("flush what was recovered of %v: %w", p.tp, err)
 			if errors.Is(err, commitlog.ErrNoRoom) {
 				p.dir.full(err)
-				p.dir.Abandon(log)
+				p.dir.Abandon(o.log)
 				return err
 			}
 			return p.set.storageError(p.dir, err)
 		}
 	}
-	return p.begin(log, s)
+	return p.begin(o.log, o.settings)
 }
 
 // clearTime is how long a user waits for the folder of an earlier topic of the name to be gone. Behind the deletion of

@@ -93,6 +93,7 @@ type Set struct {
 	cleaners *cleaners
 	jobs     chan func() // for the janitor
 	toOpen   *openQueue
+	settling chan struct{} // holds a token for each log that an opener has waiting for its sync
 	lookups  chan struct{} // holds a token for each of the lookupsAtOnce
 	stop     chan struct{} // closed first: tickers, opener and janitor end
 	last     chan struct{} // closed then: flushers end
@@ -112,7 +113,7 @@ func NewSet(c Config) (*Set, error) {
 		Config: c, parts: map[kafka.TopicPartition]*Partition{}, found: map[kafka.TopicPartition]found{},
 		clearing: map[kafka.TopicPartition]chan struct{}{},
 		chance:   rand.New(rand.NewPCG(c.Rand.Uint64(), c.Rand.Uint64())),
-		jobs:     make(chan func(), 1024), toOpen: newOpenQueue(), lookups: make(chan struct{}, lookupsAtOnce),
+		jobs:     make(chan func(), 1024), toOpen: newOpenQueue(), settling: make(chan struct{}, settleAtOnce), lookups: make(chan struct{}, lookupsAtOnce),
 		stop: make(chan struct{}), last: make(chan struct{}),
 	}
 	s.cleaners = newCleaners(s)
@@ -120,6 +121,7 @@ func NewSet(c Config) (*Set, error) {
 	for _, ld := range c.Dirs {
 		d := &dir{Dir: ld, set: s}
 		d.flusher = newFlusher(d, c.FS, c.FlushMethod)
+		d.recoveries.dir = d
 		s.dirs = append(s.dirs, d)
 		if err := s.list(d); err != nil {
 			return nil, err

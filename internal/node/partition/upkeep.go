@@ -39,7 +39,7 @@ func (s *Set) every(interval time.Duration, f func(now time.Time)) {
 	}
 }
 
-// openLoop opens partitions ahead of their first use.
+// openLoop opens partitions ahead of their first use. Those that wait for a sync of what was recovered wait together.
 func (s *Set) openLoop() {
 	for {
 		p := s.toOpen.next(s.stop)
@@ -53,11 +53,26 @@ func (s *Set) openLoop() {
 				return
 			}
 		}
-		if _, err := p.use(); err == nil {
-			p.role.RUnlock()
-		} else if p.alive() {
-			s.Log.Error("partition not opened", "partition", p.tp.String(), "err", err)
+		o, err := p.load()
+		if err != nil || o.log == nil || !p.unsafe(o) {
+			p.opens(o, err)
+			continue
 		}
+		s.settling <- struct{}{}
+		s.helpers.Go(func() {
+			p.opens(o, nil)
+			<-s.settling
+		})
+	}
+}
+
+// opens takes up what was loaded, or says why there is nothing.
+func (p *Partition) opens(o opened, err error) {
+	if err == nil && o.log != nil {
+		err = p.takeUp(o)
+	}
+	if err != nil && p.alive() {
+		p.set.Log.Error("partition not opened", "partition", p.tp.String(), "err", err)
 	}
 }
 
