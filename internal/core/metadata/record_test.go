@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/headrace/headrace/internal/base/kafka"
@@ -135,4 +136,20 @@ func FuzzDecodeRecord(f *testing.F) {
 			t.Fatalf("%+v was read back as %+v (%v)", r, again, err)
 		}
 	})
+}
+
+// A newer node may add a tagged field to any record that is known here: it is skipped, wherever the others are.
+func TestFieldsOfNewerRecordsAreSkipped(t *testing.T) {
+	for _, r := range someRecords() {
+		b, skipped := AppendRecord(nil, r), false
+		for i := len(b) - 1; i > 2 && !skipped; i-- { // the count of the tags is somewhere
+			newer := append(slices.Clone(b), 100, 3, 'n', 'e', 'w')
+			newer[i]++
+			got, err := DecodeRecord(newer)
+			skipped = err == nil && reflect.DeepEqual(got, r)
+		}
+		if !skipped {
+			t.Errorf("%T is not read when it has a field more", r)
+		}
+	}
 }

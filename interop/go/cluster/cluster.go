@@ -282,6 +282,22 @@ func (c *Cluster) Controller(ctx context.Context) (int, error) {
 	return int(m.Controller), nil
 }
 
+// Features are the levels of the features that the cluster has finalized.
+func (c *Cluster) Features(ctx context.Context) (map[string]int16, error) {
+	levels := map[string]int16{}
+	err := c.until(ctx, func(ctx context.Context) error {
+		resp, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, c.client)
+		if err != nil {
+			return err
+		}
+		for _, f := range resp.FinalizedFeatures {
+			levels[f.Name] = f.MaxVersionLevel
+		}
+		return kerr.ErrorForCode(resp.ErrorCode)
+	})
+	return levels, err
+}
+
 // Ends are the high watermarks of a topic.
 func (c *Cluster) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
 	ends := map[int32]int64{}

@@ -32,6 +32,9 @@ type Node struct {
 // Address is where clients find the node.
 func (n *Node) Address() string { return fmt.Sprintf("%s:%d", n.Host, n.Port) }
 
+// Use has the next start run another product's program, with the config that is there.
+func (n *Node) Use(p Product) { n.run = p.command }
+
 func (n *Node) logFile() string { return filepath.Join(n.Home, "node.log") }
 
 // Start makes the process; it does not wait until the node answers.

@@ -40,6 +40,7 @@ type options struct {
 	failoverKinds        string
 	rolling              int
 	pace                 time.Duration
+	older                string
 	python, pythonClient string
 	json                 string
 	keep, list           bool
@@ -71,6 +72,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.failoverKinds, "failover-kinds", strings.Join(failoverNames(), ","), "kinds of failover to time")
 	f.IntVar(&o.rolling, "rolling", 0, "instead of faults: so many rounds in which each node is stopped and started, one after the other")
 	f.DurationVar(&o.pace, "pace", 2*time.Second, "with -rolling: how long all is well before the next node is stopped")
+	f.StringVar(&o.older, "older", "", "headrace, instead of faults: an older binary, which the cluster is upgraded from; run takes a commit as well")
 	f.BoolVar(&o.join, "join", false, "headrace: the second and third node join the first, instead of all knowing each other")
 	f.Var(&o.settings, "set", "key=value for every node's config; again for more")
 	f.Var(&o.topicLines, "topic", "key=value for the topic's config; again for more")
@@ -108,6 +110,9 @@ func (o options) validate() error {
 	}
 	if o.rate < 10 || o.rate > 50_000 {
 		return errors.New("-rate: from 10 to 50000")
+	}
+	if o.older != "" && o.product != "headrace" {
+		return errors.New("-older is for headrace")
 	}
 	_, err := chooseFaults(o.faults, o.plain)
 	return err
@@ -169,6 +174,9 @@ func (o options) perform(ctx context.Context) (good bool, err error) {
 		return false, err
 	}
 	product := cluster.Headrace(o.headrace, o.join)
+	if o.older != "" {
+		product = cluster.Headrace(o.older, o.join)
+	}
 	if o.product == "kafka" {
 		product = cluster.Kafka("java", o.classPath)
 	}
@@ -192,6 +200,8 @@ func (o options) perform(ctx context.Context) (good bool, err error) {
 	switch {
 	case o.failover > 0:
 		return o.failovers(ctx, c)
+	case o.older != "":
+		return o.upgrade(ctx, c)
 	case o.rolling > 0:
 		return o.rollingRestarts(ctx, c)
 	}
