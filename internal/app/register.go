@@ -38,13 +38,25 @@ func (n *Node) register(ctx context.Context) error {
 	c := n.Config.Cluster
 	w := liveness.Config{
 		Self: n.Config.ID, Log: n.Log.With("component", "liveness"), Image: n.quorum.Image, Submit: n.quorum.Submit,
-		Probe: n.probes.Probe, Down: n.link.Down, LastHeard: n.quorum.LastHeard, LeaderLost: n.quorum.LeaderLost,
+		Probe: n.probes.Probe, Down: n.link.Down, Majority: n.majority, LastHeard: n.quorum.LastHeard, LeaderLost: n.quorum.LeaderLost,
 		Register: n.registerAnew, Session: c.Session, Heartbeat: c.Heartbeat, Unclean: c.UncleanInterval,
 	}
 	if c.BalanceLeaders {
 		w.Balance = c.BalanceInterval
 	}
 	return n.guard.begin(w)
+}
+
+// majority tells whether this node and those that it has connections to can decide anything.
+func (n *Node) majority() bool {
+	voters, down := n.quorum.Status().Voters, n.link.Down()
+	reached := 0
+	for _, id := range voters {
+		if id == n.Config.ID || !slices.Contains(down, id) {
+			reached++
+		}
+	}
+	return 2*reached > len(voters)
 }
 
 // previousEpoch is that of the registration before, if the node was stopped cleanly under it; -1 tells the controller that it

@@ -16,6 +16,13 @@ const stopPause = 20 * time.Millisecond
 // any more, and nobody to lead in their place.
 const stopPatience = 2 * time.Second
 
+// Without a majority in reach for so long, looked for so often, there is no controller to wait for: the others have stopped, or are
+// gone.
+const (
+	aloneTime  = 300 * time.Millisecond
+	alonePause = 50 * time.Millisecond
+)
+
 // heartbeats is the goroutine that tells the active controller of this node.
 func (w *Watch) heartbeats() {
 	for {
@@ -126,6 +133,9 @@ func (w *Watch) Shutdown(ctx context.Context) error {
 	wake(w.beat)
 	patience := time.NewTimer(stopPatience)
 	defer patience.Stop()
+	looks := time.NewTicker(alonePause)
+	defer looks.Stop()
+	alone := time.Duration(0)
 	for {
 		select {
 		case <-w.empty:
@@ -134,6 +144,13 @@ func (w *Watch) Shutdown(ctx context.Context) error {
 			patience.Reset(stopPatience)
 		case <-patience.C:
 			return ErrNoController
+		case <-looks.C:
+			if alone += alonePause; w.cfg.Majority() {
+				alone = 0
+			}
+			if alone >= aloneTime {
+				return ErrNoController
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-w.ctx.Done():

@@ -32,6 +32,8 @@ type Config struct {
 	Probe func(ctx context.Context, to kafka.NodeID, incarnation kafka.TopicID) (alive bool, err error)
 	// Down lists the nodes to which there is no working connection.
 	Down func() []kafka.NodeID
+	// Majority tells whether this node and those in its reach are a majority of the metadata quorum's voters.
+	Majority func() bool
 	// LastHeard is when this node last heard of another as the leader of the metadata quorum; zero when it never has.
 	LastHeard func(kafka.NodeID) time.Time
 	// LeaderLost hints the quorum that the process of its leader is gone.
@@ -46,7 +48,7 @@ type Config struct {
 
 func (c *Config) validate() error {
 	switch {
-	case c.Log == nil, c.Image == nil, c.Submit == nil, c.Probe == nil, c.Down == nil, c.LastHeard == nil, c.LeaderLost == nil, c.Register == nil:
+	case c.Log == nil, c.Image == nil, c.Submit == nil, c.Probe == nil, c.Down == nil, c.Majority == nil, c.LastHeard == nil, c.LeaderLost == nil, c.Register == nil:
 		return errors.New("liveness: every function must be set")
 	case c.Heartbeat <= 0 || c.Session < 2*c.Heartbeat:
 		return fmt.Errorf("liveness: a session of %s with a heartbeat each %s", c.Session, c.Heartbeat)

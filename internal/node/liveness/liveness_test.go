@@ -35,6 +35,7 @@ type world struct {
 	cutOff  map[kafka.NodeID]bool // probes of them have no answer
 	answers chan struct{}         // closed when probes are to be answered; nil: at once
 	down    []kafka.NodeID
+	alone   bool // no majority is in reach
 	heard   map[kafka.NodeID]time.Time
 }
 
@@ -47,6 +48,11 @@ func start(t *testing.T, nodes ...kafka.NodeID) *world {
 	watch, err := Start(Config{
 		Self: 1, Log: slog.New(slog.DiscardHandler), Image: w.image, Submit: w.submit, Probe: w.probe,
 		Down: func() []kafka.NodeID { return w.down }, LastHeard: func(id kafka.NodeID) time.Time { return w.heard[id] },
+		Majority: func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return !w.alone
+		},
 		LeaderLost: func(id kafka.NodeID) { w.note("leader lost: %d", id) },
 		Register:   w.register,
 		Session:    3 * time.Second, Heartbeat: 500 * time.Millisecond,
@@ -335,6 +341,14 @@ func TestAStopWaitsUntilOthersLead(t *testing.T) {
 		began = time.Now()
 		if err := w.Shutdown(t.Context()); !errors.Is(err, ErrNoController) || time.Since(began) > 3*time.Second {
 			t.Errorf("no controller: %v after %s", err, time.Since(began))
+		}
+		w = start(t, 1, 2, 3)
+		w.mu.Lock()
+		w.refuses, w.alone = true, true
+		w.mu.Unlock()
+		began = time.Now()
+		if err := w.Shutdown(t.Context()); !errors.Is(err, ErrNoController) || time.Since(began) > 400*time.Millisecond {
+			t.Errorf("nobody to be a controller: %v after %s", err, time.Since(began))
 		}
 	})
 }
