@@ -302,6 +302,22 @@ func TestLeadLoadsWhatTheLogHolds(t *testing.T) {
 	})
 }
 
+// The topic may be deleted, and made anew by who asks for a coordinator next: its leader epochs begin anew.
+func TestALogMadeAnewIsCoordinated(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+		r.Lead(0, l, 7)
+		synctest.Wait()
+		wantErr(t, "commit", commit(t, r, "g", 0, 5), nil)
+		r.Resign(0)
+		r.Lead(0, &memLog{}, 0)
+		synctest.Wait()
+		wantErr(t, "commit", commit(t, r, "g", 1, 1), nil)
+		if off, err := fetch(t, r, "g", 0, false); off != -1 || err != nil {
+			t.Errorf("an offset of the topic before: %d, %v", off, err)
+		}
+	})
+}
+
 func TestLogThatCannotBeReadIsNotCoordinated(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
 		b := batch.NewBuilder(batch.BuilderConfig{})

@@ -82,7 +82,7 @@ func New(cfg Config) *Runtime {
 func (r *Runtime) SetPartitions(n int32) { r.partitions.Store(n) }
 
 // Lead begins to coordinate the groups of partition p. They are loaded from log; until then requests are answered
-// COORDINATOR_LOAD_IN_PROGRESS. An epoch older than the one that is led is ignored, a newer one loads again.
+// COORDINATOR_LOAD_IN_PROGRESS. An epoch older than the one that is led is ignored, a newer one or another log loads again.
 func (r *Runtime) Lead(p int32, log PartitionLog, epoch kafka.LeaderEpoch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -92,9 +92,9 @@ func newShard(r *Runtime, p int32, log PartitionLog, epoch kafka.LeaderEpoch, af
 	return s
 }
 
-// leads tells whether the shard already does what Lead asks for.
+// leads tells whether the shard already does what Lead asks for. The epochs of another log do not compare.
 func (s *shard) leads(log PartitionLog, epoch kafka.LeaderEpoch) bool {
-	return s.epoch > epoch || s.epoch == epoch && s.log == log && !s.is(ended)
+	return s.log == log && (s.epoch > epoch || s.epoch == epoch && !s.is(ended))
 }
 
 func (s *shard) is(st state) bool {
