@@ -103,10 +103,8 @@ func (n *Node) health() error {
 	if err := n.quorum.Err(); err != nil {
 		return fmt.Errorf("the metadata log has failed: topics and configs cannot change until a restart: %w", err)
 	}
-	for _, d := range n.dirs {
-		if d.Offline() == nil {
-			return nil
-		}
+	if n.anyDir() {
+		return nil
 	}
 	return errors.New("every log dir is offline: nothing can be written")
 }

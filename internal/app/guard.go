@@ -59,6 +59,12 @@ func (g *guard) suspect(id kafka.NodeID) {
 	}
 }
 
+func (g *guard) dirFailed() {
+	if w := g.started(); w != nil {
+		w.DirFailed()
+	}
+}
+
 func (g *guard) lapsed() bool {
 	w := g.started()
 	return w != nil && w.Lapsed()

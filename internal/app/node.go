@@ -154,13 +154,18 @@ func explainListen(address string, err error) error {
 func (n *Node) openDirs(context.Context) error {
 	paths := n.allDirs()
 	apart := len(paths) > len(n.Config.LogDirs)
-	dirs, err := logdir.OpenAll(n.Env.FS, paths, logdir.Meta{NodeID: n.Config.ID, ClusterID: n.clusterID(paths)}, n.rand(), n.Log)
+	home := max(0, slices.Index(paths, n.Config.MetadataLogDir))
+	needed := func(path string) bool { return path == paths[home] || n.Offline }
+	dirs, err := logdir.OpenAll(n.Env.FS, paths, needed, logdir.Meta{NodeID: n.Config.ID, ClusterID: n.clusterID(paths)}, n.rand(), n.Log)
 	if err != nil {
 		return err
 	}
-	n.home = dirs[max(0, slices.Index(paths, n.Config.MetadataLogDir))]
+	n.home = dirs[home]
 	if n.dirs = dirs; apart {
 		n.dirs = dirs[:len(dirs)-1]
+	}
+	if !n.anyDir() {
+		return fmt.Errorf("no log dir for partitions can be used: %w", n.dirs[0].Offline())
 	}
 	return nil
 }
@@ -204,6 +209,7 @@ func (n *Node) openPartitions(context.Context) (err error) {
 		Incarnation:        n.incarnation,
 		ISRChanged:         func(p *partition.Partition) { n.replicas.ISRChanged(p) },
 		Lapsed:             n.guard.lapsed,
+		DirFailed:          n.dirFailed,
 	})
 	if err == nil {
 		n.replicate()

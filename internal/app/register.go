@@ -39,7 +39,7 @@ func (n *Node) register(ctx context.Context) error {
 	w := liveness.Config{
 		Self: n.Config.ID, Log: n.Log.With("component", "liveness"), Image: n.quorum.Image, Submit: n.quorum.Submit,
 		Probe: n.probes.Probe, Down: n.link.Down, Majority: n.majority, LastHeard: n.quorum.LastHeard, LeaderLost: n.quorum.LeaderLost,
-		Register: n.registerAnew, Session: c.Session, Heartbeat: c.Heartbeat, Unclean: c.UncleanInterval,
+		Register: n.registerAnew, OfflineDirs: n.offlineDirs, Session: c.Session, Heartbeat: c.Heartbeat, Unclean: c.UncleanInterval,
 	}
 	if c.BalanceLeaders {
 		w.Balance = c.BalanceInterval
@@ -62,15 +62,21 @@ func (n *Node) majority() bool {
 // previousEpoch is that of the registration before, if the node was stopped cleanly under it; -1 tells the controller that it
 // was not.
 func (n *Node) previousEpoch() int64 {
-	epoch := int64(-1)
-	for i, d := range n.dirs {
-		if e := d.PreviousBrokerEpoch(); !d.WasClean() || i > 0 && e != epoch {
-			return -1
-		} else {
-			epoch = e
+	const unknown = -1
+	var epochs []int64
+	for _, d := range n.dirs {
+		switch {
+		case d.Offline() != nil: // its replicas are judged by that
+		case !d.WasClean():
+			return unknown
+		default:
+			epochs = append(epochs, d.PreviousBrokerEpoch())
 		}
 	}
-	return epoch
+	if epochs = slices.Compact(epochs); len(epochs) != 1 {
+		return unknown
+	}
+	return epochs[0]
 }
 
 // registerAnew registers the process once more, whose registration was replaced or removed. Nothing says what its disk holds
@@ -206,9 +212,7 @@ func (n *Node) registration(previous int64) (*kmsg.BrokerRegistrationRequest, er
 		rf.Name, rf.MinSupportedVersion, rf.MaxSupportedVersion = f.Name, f.Min, f.Max
 		req.Features = append(req.Features, rf)
 	}
-	for _, d := range n.dirs {
-		req.LogDirs = append(req.LogDirs, d.Meta().DirectoryID)
-	}
+	req.LogDirs = n.onlineDirs()
 	return req, nil
 }
 

@@ -76,6 +76,9 @@ func (s service) serve(ctx context.Context, n *Node, hangups <-chan os.Signal, s
 			n.Reload(s.reread())
 			supervisor.tell("READY=1")
 		case <-failed:
+			if len(n.quorum.Status().Voters) > 1 {
+				return fmt.Errorf("the metadata log has failed, and others can go on without this node: %w", n.quorum.Err())
+			}
 			// Records that were flushed can still be read; nothing can be created or changed any more.
 			n.Log.Error("the metadata log has failed: topics and configs cannot change until a restart", "err", n.quorum.Err())
 			supervisor.tell("STATUS=The metadata log has failed: topics and configs cannot change until a restart")

@@ -66,7 +66,7 @@ func (w *world) refused(id int, words string) {
 
 func TestBrokersAreLedByOneController(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, "controller", "broker", "broker")
+		w := newWorldOf(t, "/data", "controller", "broker", "broker")
 		w.topic("t", 4)
 		l := w.load("t")
 		l.goesOn()
@@ -103,7 +103,7 @@ func TestBrokersAreLedByOneController(t *testing.T) {
 
 func TestControllersOutliveOneOfThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, "controller", "controller", "controller", "broker", "broker")
+		w := newWorldOf(t, "/data", "controller", "controller", "controller", "broker", "broker")
 		w.voters(3)
 		w.topic("t", 1)
 		l := w.load("t")
@@ -133,7 +133,7 @@ func TestControllersOutliveOneOfThem(t *testing.T) {
 
 func TestControllersAnswerWhatIsForControllers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, "controller", both, "broker")
+		w := newWorldOf(t, "/data", "controller", both, "broker")
 		time.Sleep(5 * time.Second)
 		w.votes([]int32{1}, []int32{2, 3}) // of two voters both would have to live
 		for _, at := range []int{1, 2} {
@@ -173,7 +173,7 @@ func TestControllersAnswerWhatIsForControllers(t *testing.T) {
 
 func TestABrokerAloneIsNeverAVoter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, both, "broker", "broker")
+		w := newWorldOf(t, "/data", both, "broker", "broker")
 		time.Sleep(30 * time.Second)
 		w.votes([]int32{1}, []int32{2, 3})
 		req := kmsg.NewPtrAddRaftVoterRequest()

@@ -35,6 +35,7 @@ type world struct {
 	nodes   []*node
 	starts  atomic.Int32
 	leaving sync.WaitGroup // the goroutines of killed processes
+	dirs    string         // log.dirs of each node
 }
 
 // node is one machine: its disk stays when its process ends.
@@ -46,6 +47,16 @@ type node struct {
 	at      string    // where it is reached
 	join    string    // where it is told to look for the others; empty: nowhere
 	roles   string    // process.roles
+	// broken says which calls of the disk fail; nil for none.
+	broken atomic.Pointer[func(vfs.Op) error]
+}
+
+// fails decides for the disk.
+func (n *node) fails(op vfs.Op) error {
+	if broken := n.broken.Load(); broken != nil {
+		return (*broken)(op)
+	}
+	return nil
 }
 
 const both = "broker,controller"
@@ -53,15 +64,21 @@ const both = "broker,controller"
 // newWorld forms a cluster of n nodes: the first begins it, the others join.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
-	w := newWorldOf(t, slices.Repeat([]string{both}, n)...)
+	return newWorldWith(t, n, "/data")
+}
+
+// newWorldWith forms one whose nodes have these log dirs; the first has the metadata log.
+func newWorldWith(t *testing.T, n int, dirs string) *world {
+	t.Helper()
+	w := newWorldOf(t, dirs, slices.Repeat([]string{both}, n)...)
 	w.voters(n)
 	return w
 }
 
 // newWorldOf forms a cluster of nodes with these roles.
-func newWorldOf(t *testing.T, roles ...string) *world {
+func newWorldOf(t *testing.T, dirs string, roles ...string) *world {
 	t.Helper()
-	w := &world{t: t, network: memnet.New(), rnd: rand.New(rand.NewPCG(1, 2)), log: slog.New(slog.DiscardHandler)}
+	w := &world{t: t, dirs: dirs, network: memnet.New(), rnd: rand.New(rand.NewPCG(1, 2)), log: slog.New(slog.DiscardHandler)}
 	if testing.Verbose() {
 		w.log = slog.New(slog.NewTextHandler(output{t}, nil))
 	}
@@ -130,7 +147,7 @@ func (w *world) start(id int) {
 func (w *world) tryStart(ctx context.Context, id int) error {
 	nd := w.node(id)
 	keys := map[string]string{
-		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + nd.at, "log.dirs": "/data", "headrace.admin.listener": "",
+		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + nd.at, "log.dirs": w.dirs, "headrace.admin.listener": "",
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "3", "process.roles": nd.roles,
 	}
 	if nd.roles == "controller" {
@@ -150,7 +167,7 @@ func (w *world) tryStart(ctx context.Context, id int) error {
 	nd.host = newHost(w.network)
 	seed := [32]byte{byte(id), byte(w.starts.Add(1))}
 	nd.process, err = app.Start(ctx, app.Options{Config: cfg, Static: static, Log: w.log.With("node", id), Env: app.Env{
-		FS: nd.disk, Listen: nd.host.Listen, Dial: nd.host.Dial, Seed: func() [32]byte { return seed },
+		FS: vfs.NewFaulty(nd.disk, nd.fails), Listen: nd.host.Listen, Dial: nd.host.Dial, Seed: func() [32]byte { return seed },
 		FileLimit: func() int { return 0 },
 		Getenv:    func(string) string { return "" }, Environ: func() []string { return nil },
 		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard,

@@ -151,7 +151,7 @@ func (s *step) checkProposal(now *metadata.Partition, p *proposal) *kerr.Error {
 	for _, m := range p.isr {
 		n, ok := s.img.Node(kafka.NodeID(m.BrokerID))
 		// Without the epoch, a node that was restarted could join by what the process before had fetched (KIP-903).
-		if !ok || !n.Active() || m.BrokerEpoch != -1 && m.BrokerEpoch != n.Epoch {
+		if !ok || !n.Active() || !n.HasDir(now.Directory(n.ID)) || m.BrokerEpoch != -1 && m.BrokerEpoch != n.Epoch {
 			return kerr.IneligibleReplica
 		}
 	}

@@ -81,6 +81,7 @@ type Output struct {
 //	*kmsg.AlterConfigsRequest               *kmsg.AlterConfigsResponse
 //	*kmsg.BrokerRegistrationRequest         *kmsg.BrokerRegistrationResponse
 //	*kmsg.BrokerHeartbeatRequest            *kmsg.BrokerHeartbeatResponse
+//	*kmsg.AssignReplicasToDirsRequest       *kmsg.AssignReplicasToDirsResponse
 //	*kmsg.UnregisterBrokerRequest           *kmsg.UnregisterBrokerResponse
 //	*kmsg.AlterPartitionRequest             *kmsg.AlterPartitionResponse
 //	*kmsg.ElectLeadersRequest               *kmsg.ElectLeadersResponse
@@ -126,6 +127,8 @@ func (s *step) answer(req any) (reply any, err error) {
 		return s.registerBroker(req)
 	case *kmsg.BrokerHeartbeatRequest:
 		return s.heartbeat(req)
+	case *kmsg.AssignReplicasToDirsRequest:
+		return s.assignReplicasToDirs(req)
 	case *kmsg.UnregisterBrokerRequest:
 		return s.unregisterBroker(req)
 	case *kmsg.AlterPartitionRequest:

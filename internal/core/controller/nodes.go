@@ -12,9 +12,7 @@ import (
 
 // heartbeat moves a node through its states: fenced, active, on its way out. The time that passes between heartbeats is not
 // the business of this package: who watches it asks for FenceNode.
-//
-// Log directories that went offline are told here, and not acted on: a node that loses one of several goes on leading
-// partitions that it cannot serve, until it is stopped.
+// A node none of whose log directories is online is fenced.
 func (s *step) heartbeat(req *kmsg.BrokerHeartbeatRequest) (*kmsg.BrokerHeartbeatResponse, error) {
 	n, p := s.incarnation(req.BrokerID, req.BrokerEpoch)
 	if p != nil {
@@ -22,14 +20,15 @@ func (s *step) heartbeat(req *kmsg.BrokerHeartbeatRequest) (*kmsg.BrokerHeartbea
 	}
 	resp := req.ResponseKind().(*kmsg.BrokerHeartbeatResponse)
 	resp.IsCaughtUp = req.CurrentMetadataOffset >= n.Epoch
+	wantFence := req.WantFence || !s.loseDirs(n, req.OfflineLogDirs)
 	switch {
 	case n.Fenced && req.WantShutdown:
 		resp.ShouldShutdown = true
 	case n.Fenced:
-		if !req.WantFence && resp.IsCaughtUp {
+		if !wantFence && resp.IsCaughtUp {
 			s.unfence(n)
 		}
-	case req.WantFence:
+	case wantFence:
 		s.fence(n)
 		resp.ShouldShutdown = req.WantShutdown
 	case n.InControlledShutdown || req.WantShutdown:

@@ -45,6 +45,14 @@ type change struct {
 	// lost are nodes whose copy is gone altogether. Nothing but an unclean election makes them lead, even where they were
 	// the last: an empty log that leads would make everybody else's records disappear without a word.
 	lost []kafka.NodeID
+	// assigned is the directory that one of the replicas is said to be in from now on; nil: they are where they were.
+	assigned *assignment
+}
+
+// assignment is a replica's directory.
+type assignment struct {
+	id  kafka.NodeID
+	dir kafka.TopicID
 }
 
 func (s *step) newChange(t *metadata.Topic, n int32) *change {
@@ -147,8 +155,15 @@ func (s *step) mayLead(c *change, id kafka.NodeID) bool {
 	if !ok || !n.Active() {
 		return false
 	}
-	i := slices.Index(c.was.Replicas, id)
-	return i < 0 || i >= len(c.was.Directories) || n.HasDir(c.was.Directories[i])
+	return n.HasDir(c.directory(id))
+}
+
+// directory is where a replica that stays is; zero where it is not known.
+func (c *change) directory(id kafka.NodeID) kafka.TopicID {
+	if c.assigned != nil && c.assigned.id == id {
+		return c.assigned.dir
+	}
+	return c.was.Directory(id)
 }
 
 // rememberLeader keeps the name of the leader that was there last for as long as there is none.
@@ -171,7 +186,7 @@ func (s *step) recordOf(c *change) *metadata.PartitionChangeRecord {
 	changed = differs(&r.Removing, c.removing, c.was.RemovingReplicas) || changed
 	changed = differs(&r.ELR, c.elr, c.was.ELR) || changed
 	changed = differs(&r.LastKnownELR, c.lastKnown, c.was.LastKnownELR) || changed
-	if r.Replicas != nil || len(c.lost) > 0 {
+	if r.Replicas != nil || len(c.lost) > 0 || c.assigned != nil {
 		changed = differs(&r.Directories, s.directories(c), c.was.Directories) || changed
 	}
 	if c.recovery != c.was.LeaderRecoveryState {
@@ -203,9 +218,9 @@ func differs[T comparable](field *[]T, value, was []T) bool {
 func (s *step) directories(c *change) []kafka.TopicID {
 	dirs := make([]kafka.TopicID, len(c.replicas))
 	for i, id := range c.replicas {
-		was := slices.Index(c.was.Replicas, id)
-		if was >= 0 && was < len(c.was.Directories) && !slices.Contains(c.lost, id) {
-			dirs[i] = c.was.Directories[was]
+		stays := c.assigned != nil || slices.Index(c.was.Replicas, id) < len(c.was.Directories)
+		if slices.Contains(c.was.Replicas, id) && stays && !slices.Contains(c.lost, id) {
+			dirs[i] = c.directory(id)
 		} else if n, ok := s.img.Node(id); ok {
 			dirs[i] = defaultDirectory(n)
 		}

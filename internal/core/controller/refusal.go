@@ -63,6 +63,10 @@ func refuseNode(req any, p *Problem) any {
 		resp := req.ResponseKind().(*kmsg.AlterPartitionResponse)
 		resp.ErrorCode = p.Code.Code
 		return resp
+	case *kmsg.AssignReplicasToDirsRequest:
+		resp := req.ResponseKind().(*kmsg.AssignReplicasToDirsResponse)
+		resp.ErrorCode = p.Code.Code
+		return resp
 	case *kmsg.AllocateProducerIDsRequest:
 		resp := req.ResponseKind().(*kmsg.AllocateProducerIDsResponse)
 		resp.ErrorCode = p.Code.Code

@@ -35,7 +35,7 @@ func (s *step) registerBroker(req *kmsg.BrokerRegistrationRequest) (*kmsg.Broker
 	// A node's epoch is the offset of the record that registers it: the first of this batch.
 	r.Epoch = int64(s.img.Offset()) + 1
 	s.enact(r)
-	again := &restart{id: r.Node, old: old, dirs: r.LogDirs}
+	again := &restart{id: r.Node, old: old, dirs: r.LogDirs, offline: len(r.LogDirs) < len(req.LogDirs)}
 	if old != nil {
 		again.clean = req.PreviousBrokerEpoch == old.Epoch
 		again.gone = slices.DeleteFunc(slices.Clone(old.LogDirs), func(d kafka.TopicID) bool { return slices.Contains(r.LogDirs, d) })
@@ -65,7 +65,9 @@ func registrationRecord(req *kmsg.BrokerRegistrationRequest) *metadata.RegisterB
 		r.Features = append(r.Features, metadata.FeatureRange{Name: f.Name, Min: f.MinSupportedVersion, Max: f.MaxSupportedVersion})
 	}
 	for _, dir := range req.LogDirs {
-		r.LogDirs = append(r.LogDirs, dir)
+		if dir != metadata.LostDir {
+			r.LogDirs = append(r.LogDirs, dir)
+		}
 	}
 	return r
 }
@@ -118,13 +120,15 @@ func (s *step) succeeds(old *metadata.Node, req *kmsg.BrokerRegistrationRequest)
 	return there || req.PreviousBrokerEpoch == old.Epoch || s.img.ControllerID() == old.ID
 }
 
+// checkLogDirs takes, besides directories, LostDir once: it says that the node has a directory that is offline, of which it may not
+// be able to read the id. Apache Kafka leaves that out, so that its controller cannot tell such a directory from one that is gone.
 func (s *step) checkLogDirs(req *kmsg.BrokerRegistrationRequest) *Problem {
-	if len(req.LogDirs) == 0 {
+	if len(req.LogDirs) == 0 || len(req.LogDirs) == 1 && req.LogDirs[0] == metadata.LostDir {
 		return problem(kerr.InvalidRegistration, "No directories specified in request")
 	}
 	for i, dir := range req.LogDirs {
 		switch {
-		case metadata.ReservedDir(dir):
+		case metadata.ReservedDir(dir) && dir != metadata.LostDir:
 			return problem(kerr.InvalidRegistration, "Reserved directory ID in request")
 		case slices.Contains(req.LogDirs[:i], dir):
 			return problem(kerr.InvalidRegistration, "Duplicate directory ID in request")
@@ -160,6 +164,8 @@ type restart struct {
 	old  *metadata.Node // nil when the node was not registered
 	dirs []kafka.TopicID
 	gone []kafka.TopicID // directories that the node had before
+	// offline says that the node has a directory beside dirs that it cannot use at present.
+	offline bool
 	// clean tells that the process before this one ended in good order, and nobody was registered in between.
 	clean bool
 }
@@ -168,12 +174,11 @@ type restart struct {
 // may still lead depends on what its disks hold.
 func (s *step) settleRestart(r *restart) {
 	s.eachPartition(func(t *metadata.Topic, n int32, p *metadata.Partition) {
-		i := slices.Index(p.Replicas, r.id)
-		if i < 0 {
+		if !slices.Contains(p.Replicas, r.id) {
 			return
 		}
 		c := s.newChange(t, n)
-		switch s.holding(r, t, p, i) {
+		switch s.holding(r, t, p) {
 		case holdsNothing:
 			c.lost = []kafka.NodeID{r.id}
 		case holdsPart:
@@ -197,21 +202,24 @@ const (
 	holdsNothing
 )
 
-// holding judges the i-th replica of a partition. After an unclean stop a disk holds what was flushed. That is all that was
+// holding judges the node's replica of a partition. After an unclean stop a disk holds what was flushed. That is all that was
 // ever acknowledged where the topic flushes (durability=flush): a leader counts no record, and a follower asks for no next
 // one, before the flush. There this node's log is as good as after a clean stop. Elsewhere its end may be missing.
 //
-// A directory that the node does not have any more takes its replicas with it. Where it is not known which directory a
+// A directory that the node does not have any more takes its replicas with it. While some directory of the node is offline, one
+// that is missing is taken for that one: it may come back, with what was flushed. Where it is not known which directory a
 // replica is in, because the node chose it, it is lost when none of the directories is left, or when nothing is known of
 // the incarnation before.
-func (s *step) holding(r *restart, t *metadata.Topic, p *metadata.Partition, i int) holding {
-	var dir kafka.TopicID
-	if i < len(p.Directories) {
-		dir = p.Directories[i]
-	}
+func (s *step) holding(r *restart, t *metadata.Topic, p *metadata.Partition) holding {
+	dir := p.Directory(r.id)
 	known := !metadata.ReservedDir(dir)
+	missing := known && !slices.Contains(r.dirs, dir)
 	switch {
-	case known && !slices.Contains(r.dirs, dir):
+	case r.offline && missing && s.flushes(t):
+		return holdsAll
+	case r.offline && (missing || !known && len(r.gone) > 0):
+		return holdsPart
+	case missing:
 		return holdsNothing
 	case !known && r.old == nil:
 		return holdsNothing

@@ -254,6 +254,15 @@ func (s *script) writeReply(b *strings.Builder, reply any) {
 		} else {
 			line("register", r.ErrorCode, nil, "")
 		}
+	case *kmsg.AssignReplicasToDirsResponse:
+		if r.ErrorCode != 0 {
+			line("assign", r.ErrorCode, nil, "")
+		}
+		for _, d := range r.Directories {
+			for _, topic := range d.Topics {
+				line(fmt.Sprintf("%s-%d in %d", s.alias(topic.TopicID), topic.Partitions[0].Partition, d.ID[15]), topic.Partitions[0].ErrorCode, nil, "")
+			}
+		}
 	case *kmsg.BrokerHeartbeatResponse:
 		line("heartbeat", r.ErrorCode, nil, fmt.Sprintf(" caught-up=%v fenced=%v shutdown=%v", r.IsCaughtUp, r.IsFenced, r.ShouldShutdown))
 	case *kmsg.UnregisterBrokerResponse:
@@ -331,7 +340,14 @@ func (s *script) record(r metadata.Record) string {
 			return fmt.Sprintf("Config %d %q %s removed", r.Resource.Type, r.Resource.Name, r.Name)
 		}
 		return fmt.Sprintf("Config %d %q %s=%s", r.Resource.Type, r.Resource.Name, r.Name, *r.Value)
+	case *metadata.BrokerRegistrationChangeRecord:
+		if r.LogDirs != nil {
+			return fmt.Sprintf("BrokerRegistrationChange %d dirs=%v", r.Node, dirNumbers(r.LogDirs))
+		}
 	case *metadata.RegisterBrokerRecord:
+		if len(r.LogDirs) > 1 {
+			return fmt.Sprintf("RegisterBroker %d epoch=%d fenced=%v dirs=%v", r.Node, r.Epoch, r.Fenced, dirNumbers(r.LogDirs))
+		}
 		return fmt.Sprintf("RegisterBroker %d epoch=%d fenced=%v", r.Node, r.Epoch, r.Fenced)
 	}
 	return text

@@ -42,16 +42,22 @@ func (s *script) registerRequest(w words) any {
 	if !ok {
 		dirs = strconv.Itoa(100 + id)
 	}
-	for _, d := range strings.FieldsFunc(dirs, func(r rune) bool { return r == ',' }) {
-		n, _ := strconv.Atoi(d)
-		req.LogDirs = append(req.LogDirs, [16]byte{15: byte(n)})
-	}
+	req.LogDirs = dirIDs(dirs)
 	if n, ok := s.img.Node(kafka.NodeID(id)); ok && w.has("clean") {
 		req.PreviousBrokerEpoch = n.Epoch
 	} else {
 		req.PreviousBrokerEpoch = -1
 	}
 	return req
+}
+
+// dirIDs reads "101,102".
+func dirIDs(list string) (ids [][16]byte) {
+	for _, d := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+		n, _ := strconv.Atoi(d)
+		ids = append(ids, [16]byte{15: byte(n)})
+	}
+	return ids
 }
 
 func features(most map[string]int) []kmsg.BrokerRegistrationRequestFeature {
@@ -64,12 +70,30 @@ func features(most map[string]int) []kmsg.BrokerRegistrationRequestFeature {
 	return all
 }
 
-// heartbeatRequest reads "heartbeat id=1 offset=7 fence shutdown".
+// heartbeatRequest reads "heartbeat id=1 offset=7 fence shutdown offline=101,102".
 func (s *script) heartbeatRequest(w words) any {
 	req := kmsg.NewPtrBrokerHeartbeatRequest()
 	req.Version, req.BrokerID, req.BrokerEpoch = 1, int32(w.number("id", 0)), s.epoch(w)
 	req.CurrentMetadataOffset = int64(w.number("offset", int(s.img.Offset())))
 	req.WantFence, req.WantShutdown = w.has("fence"), w.has("shutdown")
+	req.OfflineLogDirs = dirIDs(w.keyed["offline"])
+	return req
+}
+
+// assignRequest reads "assign id=1" and lines "T1-0 dir=101".
+func (s *script) assignRequest(w words, lines []string) any {
+	req := kmsg.NewPtrAssignReplicasToDirsRequest()
+	req.BrokerID, req.BrokerEpoch = int32(w.number("id", 0)), s.epoch(w)
+	for _, line := range lines {
+		l := parseWords(w.t, line)
+		name, number, _ := strings.Cut(l.plain[0], "-")
+		n, _ := strconv.Atoi(number)
+		dir, topic := kmsg.NewAssignReplicasToDirsRequestDirectory(), kmsg.NewAssignReplicasToDirsRequestDirectoryTopic()
+		dir.ID, topic.TopicID = dirIDs(l.keyed["dir"])[0], s.id(name)
+		topic.Partitions = []kmsg.AssignReplicasToDirsRequestDirectoryTopicPartition{{Partition: int32(n)}}
+		dir.Topics = append(dir.Topics, topic)
+		req.Directories = append(req.Directories, dir)
+	}
 	return req
 }
 
@@ -158,11 +182,14 @@ func (s *script) partitionChange(r *metadata.PartitionChangeRecord) string {
 		text += fmt.Sprintf(" recovery=%d", r.LeaderRecoveryState)
 	}
 	if r.Directories != nil {
-		var dirs []byte
-		for _, d := range r.Directories {
-			dirs = append(dirs, d[15])
-		}
-		text += fmt.Sprintf(" dirs=%v", dirs)
+		text += fmt.Sprintf(" dirs=%v", dirNumbers(r.Directories))
 	}
 	return text
+}
+
+func dirNumbers(ids []kafka.TopicID) (numbers []byte) {
+	for _, id := range ids {
+		numbers = append(numbers, id[15])
+	}
+	return numbers
 }

@@ -71,6 +71,8 @@ func (s *script) request(t *testing.T, lines []string) any {
 		return s.registerRequest(first)
 	case "heartbeat":
 		return s.heartbeatRequest(first)
+	case "assign":
+		return s.assignRequest(first, lines[1:])
 	case "fence", "unfence":
 		return FenceNode{ID: kafka.NodeID(first.number("id", 0)), Epoch: s.epoch(first), Fenced: first.plain[0] == "fence"}
 	case "unregister":

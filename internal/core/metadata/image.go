@@ -45,6 +45,14 @@ type Partition struct {
 	LeaderRecoveryState int8            // 0 recovered, 1 recovering from an unclean election
 }
 
+// Directory is the one that a node's replica is in; zero where it is not known.
+func (p *Partition) Directory(id kafka.NodeID) kafka.TopicID {
+	if i := slices.Index(p.Replicas, id); i >= 0 && i < len(p.Directories) {
+		return p.Directories[i]
+	}
+	return kafka.TopicID{}
+}
+
 // Node is a registered node.
 type Node struct {
 	ID                   kafka.NodeID
@@ -65,13 +73,13 @@ func (n *Node) Active() bool { return !n.Fenced && !n.InControlledShutdown }
 // it has, or a replica not where it is, it can.
 func (n *Node) HasDir(dir kafka.TopicID) bool {
 	if ReservedDir(dir) {
-		return dir != lostDir
+		return dir != LostDir
 	}
 	return len(n.LogDirs) == 0 || slices.Contains(n.LogDirs, dir)
 }
 
-// lostDir stands for a directory that is offline for good.
-var lostDir = kafka.TopicID{15: 2}
+// LostDir stands for a directory that is offline and whose id is not known.
+var LostDir = kafka.TopicID{15: 2}
 
 // ReservedDir tells whether an id below 100 stands for something else than a directory, as in Kafka: 0 and 1 for one that
 // is not known yet.

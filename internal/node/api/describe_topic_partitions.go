@@ -105,7 +105,7 @@ func describePartition(img *metadata.Image, index int32, p metadata.Partition) k
 	d.LeaderID, d.LeaderEpoch = int32(p.Leader), int32(p.LeaderEpoch)
 	d.Replicas, d.ISR = numbers(p.Replicas), numbers(p.ISR)
 	d.EligibleLeaderReplicas, d.LastKnownELR = numbers(p.ELR), numbers(p.LastKnownELR)
-	d.OfflineReplicas = (&metadataAnswer{img: img}).offline(p.Replicas)
+	d.OfflineReplicas = (&metadataAnswer{img: img}).offline(&p)
 	if p.Leader == kafka.NoNode {
 		d.ErrorCode = kerr.LeaderNotAvailable.Code
 	}

@@ -196,7 +196,7 @@ func (m *metadataAnswer) topic(t *metadata.Topic) kmsg.MetadataResponseTopic {
 func (m *metadataAnswer) partition(number int32, p *metadata.Partition) kmsg.MetadataResponseTopicPartition {
 	a := kmsg.NewMetadataResponseTopicPartition()
 	a.Partition, a.Leader, a.LeaderEpoch = number, int32(p.Leader), int32(p.LeaderEpoch)
-	a.Replicas, a.ISR, a.OfflineReplicas = numbers(p.Replicas), numbers(p.ISR), m.offline(p.Replicas)
+	a.Replicas, a.ISR, a.OfflineReplicas = numbers(p.Replicas), numbers(p.ISR), m.offline(p)
 	n, ok := m.img.Node(p.Leader)
 	if !ok || n.Fenced {
 		a.ErrorCode, a.Leader = kerr.LeaderNotAvailable.Code, -1
@@ -209,11 +209,11 @@ func (m *metadataAnswer) partition(number int32, p *metadata.Partition) kmsg.Met
 	return a
 }
 
-// offline lists the replicas on nodes that are not there.
-func (m *metadataAnswer) offline(replicas []kafka.NodeID) []int32 {
+// offline lists the replicas on nodes that are not there, and those in log dirs that are offline.
+func (m *metadataAnswer) offline(p *metadata.Partition) []int32 {
 	var off []int32
-	for _, id := range replicas {
-		if n, ok := m.img.Node(id); !ok || n.Fenced {
+	for _, id := range p.Replicas {
+		if n, ok := m.img.Node(id); !ok || n.Fenced || !n.HasDir(p.Directory(id)) {
 			off = append(off, int32(id))
 		}
 	}

@@ -40,6 +40,7 @@ const longestJoin = time.Minute
 var controllerRequests = []kmsg.Key{
 	kmsg.AlterPartition, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.ElectLeaders, kmsg.UpdateFeatures,
 	kmsg.BrokerRegistration, kmsg.BrokerHeartbeat, kmsg.UnregisterBroker, kmsg.AllocateProducerIDs, kmsg.AddRaftVoter, kmsg.RemoveRaftVoter,
+	kmsg.AssignReplicasToDirs,
 }
 
 // introduced is what Hello leaves on a connection.

@@ -392,6 +392,19 @@ var shapes = map[int16]requestShape{
 		{kind: fixedField, size: 4, last: never},
 		{kind: fixedField, size: 8, last: never},
 	}},
+	73: {flexible: 0, fields: []field{ // AssignReplicasToDirs
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 8, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 48, last: never, of: []field{
+				{kind: fixedField, size: 16, last: never},
+				{kind: structsField, size: 16, last: never, of: []field{
+					{kind: fixedField, size: 4, last: never},
+				}},
+			}},
+		}},
+	}},
 	74: {flexible: 0, fields: []field{ // ListConfigResources
 		{kind: valuesField, size: 1, first: 1, last: never, of: []field{{kind: fixedField, size: 1}}},
 	}},

@@ -44,14 +44,15 @@ func (w *Watch) heartbeats() {
 }
 
 // pace is the time until the next heartbeat. A node alone sends none: it is its own controller, and knows. One that was told
-// to come back into the cluster (fenced) sends until it is.
+// to come back into the cluster (fenced) sends until it is, and one with a failed log dir until that is known.
 func (w *Watch) pace() (pause time.Duration, sends bool) {
+	offline := len(w.cfg.OfflineDirs())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopping {
 		return stopPause, w.several
 	}
-	return w.cfg.Heartbeat, w.several || w.fenced
+	return w.cfg.Heartbeat, w.several || w.fenced || offline > w.dirsTold
 }
 
 func (w *Watch) heartbeat() {
@@ -65,7 +66,7 @@ func (w *Watch) heartbeat() {
 	w.mu.Lock()
 	stopping := w.stopping
 	w.mu.Unlock()
-	req.WantShutdown = stopping
+	req.WantShutdown, req.OfflineLogDirs = stopping, w.cfg.OfflineDirs()
 	ctx, cancel := context.WithTimeout(w.ctx, w.cfg.Session)
 	defer cancel()
 	sent := time.Now()
@@ -101,6 +102,9 @@ func (w *Watch) heartbeat() {
 		w.cfg.Log.Warn("the controller refused a heartbeat", "err", err)
 		return
 	}
+	w.mu.Lock()
+	w.dirsTold = len(req.OfflineLogDirs)
+	w.mu.Unlock()
 	if stopping {
 		wake(w.taken)
 	}

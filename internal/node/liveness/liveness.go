@@ -41,6 +41,9 @@ type Config struct {
 	// Register registers this node anew, after its registration was lost or replaced.
 	Register func(ctx context.Context) error
 
+	// OfflineDirs lists the log dirs of this node that have failed; nil when it can have none that others do not hear of anyway.
+	OfflineDirs func() [][16]byte
+
 	Session, Heartbeat time.Duration
 	// Balance and Unclean are the times between two looks for leaders to give back, and for unclean elections; 0: none.
 	Balance, Unclean time.Duration
@@ -74,6 +77,7 @@ type Watch struct {
 	before   kafka.NodeID // the active controller before the last change that is not this node
 	several  bool         // the cluster has other nodes
 	fenced   bool         // this node is, by the newest Image
+	dirsTold int          // how many of OfflineDirs the controller knows
 	stopping bool
 	assured  time.Time // that nobody leads in this node's place: see Lapsed
 	probing  map[kafka.NodeID]bool
@@ -90,6 +94,10 @@ func Start(cfg Config) (*Watch, error) {
 		sessions: newSessions(cfg.Session, 2*cfg.Heartbeat), before: kafka.NoNode, probing: map[kafka.NodeID]bool{},
 		assured: time.Now(),
 	}
+	if cfg.OfflineDirs == nil {
+		w.cfg.OfflineDirs = func() [][16]byte { return nil }
+	}
+	w.DirFailed() // one that failed before now has told nobody
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.all.Go(w.heartbeats)
 	w.all.Go(w.control)
@@ -159,6 +167,13 @@ func (w *Watch) Suspect(id kafka.NodeID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.suspect(id)
+}
+
+// DirFailed has the controller told at once that there is one more in OfflineDirs.
+func (w *Watch) DirFailed() {
+	if len(w.cfg.OfflineDirs()) > 0 {
+		wake(w.beat)
+	}
 }
 
 // others are the nodes that the controller watches: those registered, not fenced, and not this one.

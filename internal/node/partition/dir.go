@@ -87,10 +87,13 @@ func (s *Set) storageError(d *dir, err error) error {
 }
 
 // place chooses the dir for a new partition: where it was found on disk, perhaps by a crash without its topic id, or with another one
-// that may be damage, or else the emptiest that is online.
-func (s *Set) place(tp kafka.TopicPartition, id kafka.TopicID, shared bool) *dir {
+// that may be damage, or else where the metadata has it, or the emptiest that is online.
+func (s *Set) place(tp kafka.TopicPartition, id kafka.TopicID, shared bool, assigned kafka.TopicID) *dir {
 	if f, ok := s.found[tp]; ok && (f.id == id || f.id.IsZero() || shared) {
 		return f.dir
+	}
+	if d := s.assigned(assigned); d != nil {
+		return d
 	}
 	var best *dir
 	for _, d := range s.dirs {

@@ -123,6 +123,9 @@ func NewSet(c Config) (*Set, error) {
 		d.flusher = newFlusher(d, c.FS, c.FlushMethod)
 		d.recoveries.dir = d
 		s.dirs = append(s.dirs, d)
+		if d.offline() != nil {
+			continue // what is in it is not known
+		}
 		if err := s.list(d); err != nil {
 			return nil, err
 		}
@@ -277,7 +280,7 @@ func (s *Set) change(tp kafka.TopicPartition, img *metadata.Image, news func(top
 func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Partition, c *settings) {
 	s.mu.Lock()
 	shared := len(given.Replicas) > 1
-	d := s.place(tp, id, shared)
+	d := s.place(tp, id, shared, given.Directory(s.Node))
 	d.placed++
 	p := &Partition{set: s, tp: tp, id: id, dir: d}
 	p.settings.Store(c)

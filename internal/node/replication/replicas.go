@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -43,6 +44,7 @@ type Replicas struct {
 	Config
 	each     int // fetchers for each node
 	reporter *reporter
+	assigner *assigner
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -74,7 +76,9 @@ func New(c Config) *Replicas {
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.reporter = newReporter(r)
+	r.assigner = newAssigner(r)
 	r.work.Go(r.reporter.run)
+	r.work.Go(r.assigner.run)
 	return r
 }
 
@@ -103,6 +107,7 @@ func (r *Replicas) place(tp kafka.TopicPartition) {
 		r.leave(tp)
 		return
 	}
+	r.assigner.look(p)
 	role := p.Role()
 	if p.Damaged() {
 		r.reporter.note(p)
@@ -114,7 +119,7 @@ func (r *Replicas) place(tp kafka.TopicPartition) {
 		}
 		return
 	}
-	if role.Leader == kafka.NoNode {
+	if role.Leader == kafka.NoNode || p.Offline() {
 		r.leave(tp)
 		return
 	}
@@ -159,6 +164,11 @@ func (r *Replicas) fetcher(of source) *fetcher {
 // takeNodes ends the fetchers of nodes that are no more, and has those of nodes that came back try again. Of a new registration of
 // this node the leaders hear with the next requests: until then they refuse what they are told.
 func (r *Replicas) takeNodes(changed []kafka.NodeID, img *metadata.Image) {
+	if slices.Contains(changed, r.Self) {
+		for _, p := range r.Set.All() {
+			r.assigner.look(p)
+		}
+	}
 	for of, f := range r.fetchers {
 		if _, there := img.Node(of.leader); !there && slices.Contains(changed, of.leader) {
 			f.end()
@@ -185,6 +195,18 @@ func (r *Replicas) registration(img *metadata.Image) int64 {
 // ISRChanged tells that the in-sync replicas of a partition led here may be other ones soon: partition.Config.ISRChanged. It does
 // not block.
 func (r *Replicas) ISRChanged(p *partition.Partition) { r.reporter.note(p) }
+
+// pause waits; false says that the Replicas are being closed.
+func (r *Replicas) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
+}
 
 // Close ends all goroutines and waits for them.
 func (r *Replicas) Close() {

@@ -76,7 +76,7 @@ func (p *reporter) run() {
 				continue
 			}
 			failures++
-			if !p.pause(pauseAfter(failures, mostPause)) {
+			if !p.r.pause(pauseAfter(failures, mostPause)) {
 				return
 			}
 		}
@@ -86,17 +86,6 @@ func (p *reporter) run() {
 // sweepEvery is how often followers are looked for that lag: half of what they may, as in Apache Kafka.
 func (p *reporter) sweepEvery() time.Duration {
 	return max(p.r.Settings().Lag/2, leastPause)
-}
-
-func (p *reporter) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-p.r.ctx.Done():
-		return false
-	}
 }
 
 // report asks the controller once, for as much as one request holds. more says that there is something to go on with; ok is

@@ -30,7 +30,7 @@ type Dir struct {
 	path     string
 	meta     Meta
 	log      *slog.Logger
-	lock     io.Closer
+	lock     io.Closer // nil for a dir that could not be opened
 	wasClean bool
 	// failedBefore says that the dir failed in an earlier run and was not stopped cleanly since.
 	failedBefore bool
@@ -279,7 +279,7 @@ func (d *Dir) HighWatermark(tp kafka.TopicPartition) kafka.Offset {
 func (d *Dir) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.mu.closed {
+	if d.mu.closed || d.lock == nil {
 		return nil
 	}
 	d.mu.closed = true

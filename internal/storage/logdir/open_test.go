@@ -1,6 +1,7 @@
 package logdir
 
 import (
+	"errors"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -10,8 +11,11 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
+	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
 // node1 is what a configuration with node.id=1 wants of a dir.
@@ -285,7 +289,7 @@ func TestOpenWorksOnTheOSFileSystem(t *testing.T) {
 func TestOpenAllMakesDirsOfOneCluster(t *testing.T) {
 	f := vfs.NewMem()
 	put(t, f, "/b/meta.properties", kafkaMeta)
-	dirs, err := OpenAll(f, []string{"/a", "/b", "/c"}, node1(), seeded(), discard())
+	dirs, err := OpenAll(f, []string{"/a", "/b", "/c"}, all, node1(), seeded(), discard())
 	must(t, err)
 	ids := map[kafka.TopicID]bool{}
 	for _, d := range dirs {
@@ -308,7 +312,7 @@ func TestOpenAllMakesDirsOfOneCluster(t *testing.T) {
 		{"/other", []string{"/other", "cluster"}},
 		{"/b", []string{"/b", "in use"}},
 	} {
-		_, err := OpenAll(f, []string{"/b", c.path}, node1(), seeded(), discard())
+		_, err := OpenAll(f, []string{"/b", c.path}, all, node1(), seeded(), discard())
 		for _, part := range c.want {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %v", c.path, err)
@@ -316,7 +320,35 @@ func TestOpenAllMakesDirsOfOneCluster(t *testing.T) {
 		}
 		must(t, open(t, f, "/b", node1()).Close()) // its lock was let go
 	}
-	if _, err := OpenAll(f, nil, node1(), seeded(), discard()); err == nil {
+	if _, err := OpenAll(f, nil, all, node1(), seeded(), discard()); err == nil {
 		t.Error("no dirs accepted")
+	}
+}
+
+// all has no dir missing.
+func all(string) bool { return true }
+
+// TestADirThatCannotBeReadIsOffline opens two, of which the disk of one is broken.
+func TestADirThatCannotBeReadIsOffline(t *testing.T) {
+	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) error {
+		if strings.HasPrefix(op.Path, "/b") {
+			return syscall.EIO
+		}
+		return nil
+	})
+	first := func(path string) bool { return path == "/a" }
+	dirs, err := OpenAll(fs, []string{"/a", "/b"}, first, node1(), seeded(), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dirs[0].Offline() != nil || !errors.Is(dirs[1].Offline(), syscall.EIO) || !dirs[1].Meta().DirectoryID.IsZero() {
+		t.Errorf("/a: %v; /b: %v, of id %v", dirs[0].Offline(), dirs[1].Offline(), dirs[1].Meta().DirectoryID)
+	}
+	if _, err := dirs[1].OpenLog(kafka.TopicPartition{Topic: "t"}, kafka.TopicID{1}, commitlog.DefaultConfig(), fixedNow(), seeded()); !errors.Is(err, kerr.KafkaStorageError) {
+		t.Errorf("a log in it: %v", err)
+	}
+	must(t, CloseAll(dirs))
+	if _, err := OpenAll(fs, []string{"/a", "/b"}, all, node1(), seeded(), discard()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("opened without one that is needed: %v", err)
 	}
 }
