@@ -75,6 +75,10 @@ func (c *Conn) roundTrip(req kmsg.Request) (resp kmsg.Response, sent bool, err e
 	if _, err := (pacedWriter{c.nc}).Write(c.out); err != nil {
 		return nil, true, err
 	}
+	c.nc.SetReadDeadline(time.Now().Add(silence(req)))
+	if _, err := c.in.Peek(1); err != nil {
+		return nil, true, err
+	}
 	c.nc.SetReadDeadline(time.Now().Add(answerTime))
 	body, err := readAnswer(c.nc, c.in, &c.answer, c.correlation, c.p.MaxFrame+maxExtra)
 	if err != nil {
@@ -82,6 +86,16 @@ func (c *Conn) roundTrip(req kmsg.Request) (resp kmsg.Response, sent bool, err e
 	}
 	resp, err = decodeAnswer(req, body)
 	return resp, true, err
+}
+
+// silence is how long an answer may take to begin. A request that a broken network swallowed is sent again by TCP after a pause that
+// doubles each time: as long as the network was away it may take once more until the other node has it, and a follower would not fetch
+// meanwhile.
+func silence(req kmsg.Request) time.Duration {
+	if f, ok := req.(*kmsg.FetchRequest); ok {
+		return fetchGrace + time.Duration(max(f.MaxWaitMillis, 0))*time.Millisecond
+	}
+	return answerTime
 }
 
 // Close ends the connection, and a Request under way.

@@ -96,6 +96,44 @@ func TestRecordsLieInOneBufferThatGrowsAndShrinks(t *testing.T) {
 	})
 }
 
+// A node that does not begin to answer in time is not there, or does not know of the request; one that sends slowly is.
+func TestAFetchThatIsNotAnsweredEndsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o := listen(w)
+		late := make(chan received, 1)
+		o.take = func(r received) { late <- r }
+		o.start()
+		c, err := w.pool.Dial(t.Context(), far)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, began := fetch(10), time.Now()
+		req.MaxWaitMillis = 500
+		if _, err := c.Request(t.Context(), req); !errors.Is(err, ErrMaybe) {
+			t.Errorf("no answer: %v", err)
+		}
+		if took := time.Since(began); took != fetchGrace+500*time.Millisecond {
+			t.Errorf("given up after %v", took)
+		}
+		<-late
+		if c, err = w.pool.Dial(t.Context(), far); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			r := <-late
+			time.Sleep(fetchGrace)
+			records(r)
+		}()
+		if _, err := c.Request(t.Context(), req); err != nil {
+			t.Errorf("an answer just in time: %v", err)
+		}
+		c.Close()
+		w.pool.Close()
+		o.fall()
+	})
+}
+
 func TestAConnectionOfItsOwnEnds(t *testing.T) {
 	for name, try := range map[string]struct {
 		end    func(w *world, o *other, c *Conn, cancel func())

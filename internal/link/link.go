@@ -66,7 +66,9 @@ const (
 	// other request may take as long as its caller waits and graceTime.
 	quietTime = 2 * time.Second
 	graceTime = 5 * time.Second
-	watchTime = time.Second // how often that is looked at
+	// A Fetch may take as long as it asks the other node to wait, and fetchGrace, before its answer begins.
+	fetchGrace = 3 * time.Second
+	watchTime  = time.Second // how often that is looked at
 )
 
 // maxExtra is how much longer than a request an answer may be: a Fetch answers with one batch, which came in a request, and more.
