@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/segment"
 )
 
@@ -53,16 +56,21 @@ func (l *Log) begin(o OpenOptions) error {
 	return nil
 }
 
-// ensureMade gives the log its folder and files if it has none. Without room it stays unmade, and the next append tries again: what
-// was made is made anew then.
+// ensureMade gives the log its folder and files if it has none. Without room, or where the folder cannot be made for a reason of its
+// own (a name that is too long, rights), it stays unmade, and the next append tries again: what was made is made anew then. Nothing is
+// lost by it, so that the log goes offline only where the disk itself is broken.
 func (l *Log) ensureMade() error {
 	if !l.mu.unmade {
 		return nil
 	}
-	if err := l.makeFiles(); err != nil {
+	err := l.makeFiles()
+	switch {
+	case err == nil:
+		return nil
+	case vfs.Broken(err) || vfs.Refused(err):
 		return l.trouble(fmt.Errorf("make the log's folder: %w", err))
 	}
-	return nil
+	return fmt.Errorf("%s: make the log's folder: %w: %w", l.partition, kerr.KafkaStorageError, err)
 }
 
 func (l *Log) makeFiles() error {

@@ -147,6 +147,25 @@ func TestARefusedFirstAppendMayBeMadeAgain(t *testing.T) {
 	}
 }
 
+func TestAFolderThatCannotBeMadeIsNotTheDisksFault(t *testing.T) {
+	for why, offline := range map[syscall.Errno]bool{syscall.ENAMETOOLONG: false, syscall.EACCES: false, syscall.EIO: true} {
+		refuse := true
+		l := mustOpen(t, lazy(vfs.NewFaulty(newDisk(t), func(op vfs.Op) error {
+			if refuse && op.Kind == vfs.OpMkdirAll {
+				return why
+			}
+			return nil
+		})))
+		_, err := l.AppendLeader(start, records(1, 1, 0), 0, OriginClient)
+		if !errors.Is(err, kerr.KafkaStorageError) || errors.Is(err, ErrOffline) != offline || (l.Failed() != nil) != offline {
+			t.Errorf("%v: %v", why, err)
+		}
+		if refuse = false; !offline {
+			mustAppend(t, l, records(1, 1, 0))
+		}
+	}
+}
+
 func TestHalfAMetadataFileIsAcceptedWhereNothingWasFlushed(t *testing.T) {
 	whole := string(metadataText(id))
 	tests := []struct {
