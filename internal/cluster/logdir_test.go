@@ -74,6 +74,10 @@ func TestALogDirThatFailsTakesNothingElseAlong(t *testing.T) {
 			return there
 		}
 		failing, kept := at("/b"), at("/a")
+		for began := time.Now(); len(failing)+len(kept) < len(topics) && time.Since(began) < time.Minute; { // it may hear of the last one yet
+			time.Sleep(10 * time.Millisecond)
+			failing, kept = at("/b"), at("/a")
+		}
 		if len(failing) != 2 || len(kept) != 2 {
 			t.Fatalf("/a has %v, /b has %v", kept, failing)
 		}
@@ -153,4 +157,31 @@ func (w *world) leadBy(topic string, id int) {
 		w.t.Fatal(err)
 	}
 	w.await(topic, func(p kadm.PartitionDetail) bool { return p.Leader == int32(id) })
+}
+
+// TestANodeWithoutALogDirEnds breaks the only one of the leader: the node says that it must not go on, and the others do.
+func TestANodeWithoutALogDirEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.topic("t", 1)
+		w.inSync("t")
+		l := w.load("t")
+		l.goesOn()
+		id := int(w.partition("t").Leader)
+		node := w.node(id)
+		node.breaks("/data", vfs.OpKind.Changes)
+		select {
+		case err := <-node.process.Failed():
+			t.Log(err)
+		case <-time.After(time.Second):
+			t.Fatal("the node goes on")
+		}
+		_ = node.process.Close(time.Now()) // what runs it does so
+		node.process = nil
+		l.goesOn()
+		node.broken.Store(nil)
+		w.start(id)
+		w.inSync("t")
+		l.check(t)
+	})
 }
