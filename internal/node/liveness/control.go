@@ -16,7 +16,7 @@ import (
 // unclean ones where that is allowed. While another node is the controller, or there is none to watch, it sleeps.
 func (w *Watch) control() {
 	var timer *time.Timer
-	balance, unclean := time.Now().Add(w.cfg.Balance), time.Now().Add(w.cfg.Unclean)
+	balance, unclean := newChore(w.cfg.Balance), newChore(w.cfg.Unclean)
 	for {
 		var due <-chan time.Time
 		if w.watches() {
@@ -36,15 +36,29 @@ func (w *Watch) control() {
 			continue
 		}
 		w.fenceSilent()
-		now := time.Now()
-		if w.cfg.Balance > 0 && !now.Before(balance) {
-			balance = now.Add(w.cfg.Balance)
-			w.submit("give leaders back", controller.BalanceLeaders{})
-		}
-		if w.cfg.Unclean > 0 && !now.Before(unclean) {
-			unclean = now.Add(w.cfg.Unclean)
-			w.submit("elect unclean leaders", controller.ElectUnclean{})
-		}
+		balance.run(func() (more bool) {
+			r, _ := w.submit("give leaders back", controller.BalanceLeaders{}).(controller.BalancedLeaders)
+			return r.More
+		})
+		unclean.run(func() (more bool) {
+			r, _ := w.submit("elect unclean leaders", controller.ElectUnclean{}).(controller.ElectedUnclean)
+			return r.More
+		})
+	}
+}
+
+// chore is what the active controller does from time to time; where one request did not do all of it, at the next look again.
+type chore struct {
+	every time.Duration // 0: never
+	due   time.Time
+}
+
+func newChore(every time.Duration) chore { return chore{every, time.Now().Add(every)} }
+
+func (c *chore) run(do func() (more bool)) {
+	now := time.Now()
+	if c.every > 0 && !now.Before(c.due) && !do() {
+		c.due = now.Add(c.every)
 	}
 }
 
@@ -99,15 +113,18 @@ func (w *Watch) fence(n *metadata.Node, why string) {
 	w.submit("fence node", controller.FenceNode{ID: n.ID, Epoch: n.Epoch, Fenced: true})
 }
 
-// submit asks this node's own controller. What fails is tried at the next look, by whoever leads then.
-func (w *Watch) submit(doing string, req any) {
+// submit asks this node's own controller, and answers nil where that failed: it is tried when it is due again, by whoever leads then.
+func (w *Watch) submit(doing string, req any) any {
 	ctx, cancel := context.WithTimeout(w.ctx, w.cfg.Session)
 	defer cancel()
-	_, err := w.cfg.Submit(ctx, req)
+	reply, err := w.cfg.Submit(ctx, req)
 	var code *kerr.Error
 	over := errors.As(err, &code) && (code == kerr.NotController || code == kerr.StaleBrokerEpoch)
-	if err == nil || w.ctx.Err() != nil || over {
-		return // where the epoch is stale the node has come back as another incarnation
+	if err == nil {
+		return reply
 	}
-	w.cfg.Log.Warn("the controller's work on nodes is put off", "doing", doing, "err", err)
+	if w.ctx.Err() == nil && !over { // where the epoch is stale the node has come back as another incarnation
+		w.cfg.Log.Warn("the controller's work on nodes is put off", "doing", doing, "err", err)
+	}
+	return nil
 }

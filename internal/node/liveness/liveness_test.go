@@ -31,6 +31,7 @@ type world struct {
 	answer kmsg.BrokerHeartbeatResponse
 
 	refuses bool // there is no controller
+	unmoved int  // requests until all leaders are given back
 	dead    map[kafka.NodeID]bool
 	cutOff  map[kafka.NodeID]bool // probes of them have no answer
 	answers chan struct{}         // closed when probes are to be answered; nil: at once
@@ -40,6 +41,12 @@ type world struct {
 }
 
 func start(t *testing.T, nodes ...kafka.NodeID) *world {
+	t.Helper()
+	return startBalancing(t, 0, nodes...)
+}
+
+// startBalancing has the controller give leaders back from time to time.
+func startBalancing(t *testing.T, balance time.Duration, nodes ...kafka.NodeID) *world {
 	t.Helper()
 	w := &world{t: t, img: metadata.New("c"), dead: map[kafka.NodeID]bool{}, cutOff: map[kafka.NodeID]bool{}, heard: map[kafka.NodeID]time.Time{}}
 	for _, id := range nodes {
@@ -55,7 +62,7 @@ func start(t *testing.T, nodes ...kafka.NodeID) *world {
 		},
 		LeaderLost: func(id kafka.NodeID) { w.note("leader lost: %d", id) },
 		Register:   w.register,
-		Session:    3 * time.Second, Heartbeat: 500 * time.Millisecond,
+		Session:    3 * time.Second, Heartbeat: 500 * time.Millisecond, Balance: balance,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +125,12 @@ func (w *world) submit(_ context.Context, req any) (any, error) {
 		w.apply(metadata.FenceBroker(req.ID, req.Epoch))
 		w.Changed(w.image())
 		return controller.FencedNode{Changed: true}, nil
+	case controller.BalanceLeaders:
+		w.note("give leaders back")
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.unmoved = max(w.unmoved-1, 0)
+		return controller.BalancedLeaders{More: w.unmoved > 0}, nil
 	}
 	return nil, kerr.UnsupportedVersion
 }
@@ -221,6 +234,19 @@ func TestAFenceThatFailsIsTriedAgainAtTheNextLook(t *testing.T) {
 		if asked := w.within(10*time.Second, 3); len(asked) < 2 || len(asked) > 2*(10-3)+1 {
 			t.Errorf("asked %d times", len(asked))
 		}
+	})
+}
+
+// One request moves so many leaders at most.
+func TestAllLeadersAreGivenBackOneRequestAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startBalancing(t, 5*time.Minute, 1, 2, 3)
+		w.led(1)
+		w.unmoved = 3
+		w.want(w.within(5*time.Minute-time.Second, 2, 3))
+		w.want(w.within(4*time.Second, 2, 3), "give leaders back", "give leaders back", "give leaders back")
+		w.want(w.within(4*time.Minute, 2, 3))
+		w.want(w.within(time.Minute, 2, 3), "give leaders back")
 	})
 }
 

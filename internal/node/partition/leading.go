@@ -8,7 +8,6 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/replica"
-	"github.com/headrace/headrace/internal/node/await"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 )
 
@@ -93,12 +92,6 @@ func (p *Partition) note(now time.Time, log *commitlog.Log, l *replica.Leader, f
 	p.replicated.Advance(hw)
 	return ready, err
 }
-
-// AwaitWritten joins w for a log end above seen: a follower's long poll.
-func (p *Partition) AwaitWritten(w *await.Waiter, seen kafka.Offset) { p.written.Join(w, seen+1) }
-
-// LeaveWritten gives up the place that AwaitWritten took.
-func (p *Partition) LeaveWritten(w *await.Waiter) { p.written.Leave(w) }
 
 // ISRMember is one replica of a proposal.
 type ISRMember = replica.Member

@@ -38,29 +38,6 @@ func TestAnAppendIsAcknowledgedWhenItIsSafeOnTheFollowerToo(t *testing.T) {
 	}
 }
 
-func TestAFollowerWaitsInTheLineOfWhatIsWritten(t *testing.T) {
-	r := newPair(t, vfs.NewMem(), vfs.NewMem())
-	defer r.abandon()
-	put(t, r.node(1), "one")
-	r.round(2)
-	w := await.NewWaiter(1)
-	r.node(1).AwaitWritten(w, 1)
-	if w.Done() {
-		t.Fatal("woken by what it has seen")
-	}
-	put(t, r.node(1), "two")
-	<-w.Woken()
-	if w.Broken() {
-		t.Fatal("told that the role changed")
-	}
-	w = await.NewWaiter(1)
-	r.node(1).AwaitWritten(w, 2)
-	r.elect(2)
-	if <-w.Woken(); !w.Broken() {
-		t.Fatal("not told that the role changed")
-	}
-}
-
 func TestAFollowerThatCameBackJoinsTheISR(t *testing.T) {
 	r := newPair(t, vfs.NewMem(), vfs.NewMem())
 	defer r.abandon()

@@ -27,13 +27,12 @@ type Partition struct {
 	dir *dir
 	// cleared is closed when the folder of an earlier topic of this name is gone; nil when there was none.
 	cleared <-chan struct{}
-	// replicated is the line of the high watermark, secured that of what is safe in this node's own log, and written that of
-	// the log's end: it goes on only while there are followers, which wait in it.
-	replicated, secured, written await.Line
-	watchers                     watchers // noted where written advances, and more
-	settings                     atomic.Pointer[settings]
-	highWatermark                atomic.Int64
-	dirty                        atomic.Bool // queued with the flusher
+	// replicated is the line of the high watermark, secured that of what is safe in this node's own log.
+	replicated, secured await.Line
+	watchers            watchers // of followers, noted where the log's end advances, and more
+	settings            atomic.Pointer[settings]
+	highWatermark       atomic.Int64
+	dirty               atomic.Bool // queued with the flusher
 	// stalled is why the last flush could not be made, for want of room; nil once one was.
 	stalled atomic.Pointer[error]
 	damage  atomic.Pointer[damage] // set with role held; nil for a log that is well
@@ -115,7 +114,6 @@ func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Val
 		p.advance(now, l, log, a.End)
 	}
 	if l.Followed() {
-		p.written.Advance(a.End)
 		p.watchers.note()
 	}
 	return a, l.Epoch(), nil
@@ -148,7 +146,6 @@ func (p *Partition) LeaveMore(w *await.Waiter) { p.replicated.Leave(w) }
 func (p *Partition) Leave(w *await.Waiter) {
 	p.replicated.Leave(w)
 	p.secured.Leave(w)
-	p.written.Leave(w)
 }
 
 // Acked tells whether an append in the leader's epoch that ended before next may be acknowledged, or why it never will be.
@@ -192,5 +189,5 @@ func (p *Partition) HighWatermark() kafka.Offset { return kafka.Offset(p.highWat
 
 // Waiting tells how many requests wait here, counted once for each line they are in.
 func (p *Partition) Waiting() int {
-	return p.replicated.Waiting() + p.secured.Waiting() + p.written.Waiting()
+	return p.replicated.Waiting() + p.secured.Waiting()
 }

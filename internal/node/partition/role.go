@@ -121,7 +121,6 @@ func (p *Partition) update(given metadata.Partition, c *settings) error {
 func (p *Partition) resetLines(log *commitlog.Log) {
 	p.replicated.Reset(p.HighWatermark())
 	p.secured.Reset(p.safe(log))
-	p.written.Reset(log.End())
 	p.watchers.note()
 }
 
@@ -129,7 +128,6 @@ func (p *Partition) resetLines(log *commitlog.Log) {
 func (p *Partition) breakLines() {
 	p.replicated.Break()
 	p.secured.Break()
-	p.written.Break()
 	p.watchers.note()
 }
 
@@ -186,7 +184,6 @@ func (p *Partition) regive(now time.Time, log *commitlog.Log) {
 	p.rules.Unlock()
 	p.replicated.Advance(hw)
 	if followed { // perhaps since now
-		p.written.Advance(log.End())
 		p.watchers.note()
 	}
 }
