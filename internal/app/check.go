@@ -8,7 +8,10 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/conf"
 )
@@ -134,8 +137,18 @@ func reasonOf(err error) string {
 	if errors.As(err, &dns) {
 		return dns.Err
 	}
-	return err.Error()
+	text := err.Error()
+	if k := new(kerr.Error); errors.As(err, &k) {
+		text = strings.TrimSuffix(text, ": "+k.Error()) // which says the same once more, in Kafka's words
+	}
+	return text
 }
+
+// plain is an error that people read: its text is reasonOf.
+type plain struct{ error }
+
+func (p plain) Error() string { return reasonOf(p.error) }
+func (p plain) Unwrap() error { return p.error }
 
 // addresses are those of the machine's interfaces.
 type addresses []*net.IPNet

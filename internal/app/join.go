@@ -171,10 +171,15 @@ func (s *seeker) askServers(ctx context.Context, servers []string) (done bool, e
 			s.said[at] = "it has no cluster yet: start the first node without --join (controller.quorum.bootstrap.servers)"
 		}
 	}
-	if self == len(servers) && !s.n.Config.Controller {
+	if self < len(servers) {
+		return false, nil
+	}
+	if !s.n.Config.Controller {
 		return false, errors.New("process.roles=broker, and controller.quorum.bootstrap.servers (--join) names this node alone: name one with the role controller")
 	}
-	return self == len(servers), nil
+	s.n.Log.Warn("the only address to join a cluster by (--join, controller.quorum.bootstrap.servers) is this node's own: it begins a new cluster",
+		"asked", strings.Join(servers, ", "))
+	return true, nil
 }
 
 func (s *seeker) join(at string, resp *peer.HelloResponse) {
@@ -199,13 +204,13 @@ func (s *seeker) hello(ctx context.Context, at string) (*peer.HelloResponse, err
 		s.said[at] = ""
 		return resp, nil
 	case errors.Is(err, kerr.InconsistentClusterID), errors.Is(err, kerr.UnsupportedVersion):
-		return nil, fmt.Errorf("%s: %w", at, err)
+		return nil, plain{err}
 	case errors.Is(err, kerr.DuplicateBrokerRegistration):
 		if s.taken.IsZero() {
 			s.taken = time.Now()
 		}
 		if time.Since(s.taken) > duplicateTime {
-			return nil, fmt.Errorf("%s: %w", at, err)
+			return nil, plain{err}
 		}
 	}
 	s.said[at] = reasonOf(err)
@@ -251,7 +256,7 @@ func (n *Node) joinCluster(ctx context.Context) error {
 			return nil
 		case errors.Is(err, kerr.InconsistentClusterID), errors.Is(err, kerr.PolicyViolation), errors.Is(err, kerr.InvalidRequest),
 			errors.Is(err, kerr.DuplicateBrokerRegistration) && time.Since(began) > duplicateTime:
-			return fmt.Errorf("join the cluster by %s: %w", at, err)
+			return plain{fmt.Errorf("join the cluster by %s: %w", at, err)}
 		case leader != "" && leader != at:
 			addresses = slices.Insert(addresses, i%len(addresses)+1, leader) // it is the next to be asked
 			addresses = addresses[:min(len(addresses), 64)]

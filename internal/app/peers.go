@@ -90,7 +90,7 @@ func (p *peers) refusal(req *peer.HelloRequest, own string) *refusal {
 		return &refusal{kerr.UnsupportedVersion, fmt.Sprintf("node %d speaks versions %d to %d between nodes, this one (%d) speaks %d to %d: update the older one",
 			req.NodeID, req.Oldest, req.Newest, p.n.Config.ID, peer.MinVersion, peer.MaxVersion)}
 	case own != "" && req.ClusterID != "" && req.ClusterID != own:
-		return &refusal{kerr.InconsistentClusterID, fmt.Sprintf("node %d belongs to the cluster %s, but node %d to %s: check its log dirs and the addresses of the others",
+		return &refusal{kerr.InconsistentClusterID, fmt.Sprintf("node %d belongs to the cluster %s, but node %d to %s: check its cluster.id and log dirs, and the addresses of the others",
 			req.NodeID, req.ClusterID, p.n.Config.ID, own)}
 	case id < 0 || incarnation == p.n.incarnation:
 		return nil // nobody, or this process itself

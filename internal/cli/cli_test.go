@@ -219,7 +219,7 @@ func TestAnAdvertisedAddressThatCannotBeReachedIsTold(t *testing.T) {
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 9092}, Err: errors.New("no route to host")}
 	}
-	w.refused(term.ExitUnreachable, "x\n", "produce a", "the cluster says that a node is at 10.0.0.9:9092, and that cannot be reached: no route to host; set advertised.listeners")
+	w.refused(term.ExitUnreachable, "x\n", "produce a", "the cluster says that a node is at 10.0.0.9:9092, and that cannot be reached: no route to host; start the node if it is down (headrace cluster health tells), or set its advertised.listeners")
 }
 
 func TestAnInterruptedCommandEndsWith130(t *testing.T) {

@@ -166,10 +166,7 @@ func describe(ctx context.Context, client *kgo.Client, names []string) ([]topicJ
 			return nil, topicError("describe", name, cmpError(d.Err, kerr.UnknownTopicOrPartition), "")
 		}
 	}
-	at, err := offsets.ListBounds(ctx, client, offsets.Of(details), offsets.ReadCommitted)
-	if err != nil {
-		return nil, err
-	}
+	at := offsets.KnownBounds(ctx, client, offsets.Of(details), offsets.ReadCommitted)
 	configs, err := a.DescribeTopicConfigs(ctx, names...)
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func readHead(in *bufio.Reader, limit int) (size int, correlation int32, err err
 	}
 	size = int(int32(binary.BigEndian.Uint32(b)))
 	if size < minAnswer || size > limit {
-		return 0, 0, fmt.Errorf("an answer of %d bytes", size)
+		return 0, 0, fmt.Errorf("an answer of %d bytes: %w", size, errAnswerSize)
 	}
 	correlation = int32(binary.BigEndian.Uint32(b[4:]))
 	_, err = in.Discard(8)

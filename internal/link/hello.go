@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/peer"
 )
+
+// errAnswerSize says that what came in place of an answer's length cannot be one.
+var errAnswerSize = errors.New("not the protocol of nodes")
 
 // greeted is a connection on which Hello was answered.
 type greeted struct {
@@ -151,9 +155,22 @@ func (p *Pool) dialAndGreet(ctx context.Context, address string) (*greeted, erro
 	resp, err := p.exchange(ctx, nc, in, p.hello(), 0, helloTime)
 	if err != nil {
 		p.drop(nc)
-		return nil, fmt.Errorf("greet %s: %w", address, err)
+		return nil, fmt.Errorf("greet %s: %w", address, strange(err))
 	}
 	return &greeted{nc: nc, in: in, hello: resp.(*peer.HelloResponse)}, nil
+}
+
+// strange says of answers that no node of ours gives what may have given them.
+func strange(err error) error {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("it closed the connection, as a broker of Apache Kafka does, which this node cannot join, or a node that is stopping: %w", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("it took the connection and says nothing: is it a node, and is it alive? %w", err)
+	case errors.Is(err, errAnswerSize):
+		return fmt.Errorf("what listens there is no node: %w", err)
+	}
+	return err
 }
 
 func (p *Pool) hello() *peer.HelloRequest {

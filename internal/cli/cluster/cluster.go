@@ -39,8 +39,8 @@ type summary struct {
 	Topics     int     `json:"topics"`
 	Partitions int     `json:"partitions"`
 	Replicas   int     `json:"replicas"`
-	Bytes      int64   `json:"bytes"` // on all disks; -1 where a node does not tell
-	Groups     int     `json:"groups"`
+	Bytes      int64   `json:"bytes"`  // on all disks; -1 where a node does not tell
+	Groups     int     `json:"groups"` // -1 where a node does not tell
 }
 
 func (c *commands) describe() *cobra.Command {
@@ -63,13 +63,14 @@ func (c *commands) describe() *cobra.Command {
 			s.Bytes = -1
 		}
 		groups, err := kadm.NewClient(client).ListGroups(ctx)
-		if err != nil {
-			return target.Explain(err, "")
+		if err != nil { // a node is away; the others know some
+			s.Groups = -1
+		} else {
+			s.Groups = len(groups)
 		}
-		s.Groups = len(groups)
 		return c.env.Print(form, s, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "cluster %s\nnodes       %d, controller %d\ntopics      %d with %d partitions, %d replicas\ndata        %s\ngroups      %d\n",
-				s.ID, len(s.Nodes), s.Controller, s.Topics, s.Partitions, s.Replicas, term.Bytes(s.Bytes), s.Groups)
+			_, err := fmt.Fprintf(w, "cluster %s\nnodes       %d, controller %d\ntopics      %d with %d partitions, %d replicas\ndata        %s\ngroups      %v\n",
+				s.ID, len(s.Nodes), s.Controller, s.Topics, s.Partitions, s.Replicas, term.Bytes(s.Bytes), known(int64(s.Groups)))
 			return err
 		})
 	})

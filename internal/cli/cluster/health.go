@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -104,9 +105,13 @@ func found(advice, problem string, args ...any) finding {
 	return finding{Problem: fmt.Sprintf(problem, args...), Advice: advice}
 }
 
-// votersAmiss looks for voters on the metadata that do not keep up. A cluster that does not tell of them is not unwell for that.
+// votersAmiss looks for voters on the metadata that do not keep up, or for a majority that is missing. A cluster that does not tell of
+// them is not unwell for that.
 func votersAmiss(ctx context.Context, client *kgo.Client) []finding {
 	q, err := describeQuorum(ctx, client)
+	if errors.Is(err, kerr.NotController) {
+		return []finding{found("start the voters that are down; until then topics, configs and leaders stay as they are", "%s", term.OneLine(err))}
+	}
 	if err != nil {
 		return nil
 	}

@@ -126,7 +126,11 @@ func (c *commands) rebalance() *cobra.Command {
 			case cancel:
 				return c.cancelAll(cmd.Context(), *form)
 			}
-			return c.at.Work(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
+			run := c.at.Ask
+			if execute {
+				run = c.at.Work
+			}
+			return run(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
 				return c.even(ctx, client, *form, execute, atOnce)
 			})
 		},

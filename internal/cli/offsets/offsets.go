@@ -3,6 +3,7 @@
 package offsets
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -74,6 +75,17 @@ func ListBounds(ctx context.Context, client *kgo.Client, parts []Partition, isol
 	if err != nil {
 		return nil, err
 	}
+	return bounds(parts, starts, ends), nil
+}
+
+// KnownBounds is ListBounds as far as leaders can be asked; where one cannot, its partitions have the error.
+func KnownBounds(ctx context.Context, client *kgo.Client, parts []Partition, isolation Isolation) Bounds {
+	starts, _ := list(ctx, client, parts, AtStart, isolation)
+	ends, _ := list(ctx, client, parts, AtEnd, isolation)
+	return bounds(parts, starts, ends)
+}
+
+func bounds(parts []Partition, starts, ends map[Partition]Listed) Bounds {
 	all := Bounds{}
 	for _, p := range parts {
 		b := Bound{Start: starts[p].Offset, End: ends[p].Offset, Err: starts[p].Err}
@@ -82,7 +94,7 @@ func ListBounds(ctx context.Context, client *kgo.Client, parts []Partition, isol
 		}
 		all[p] = b
 	}
-	return all, nil
+	return all
 }
 
 // Listed is the answer for one partition.
@@ -94,6 +106,15 @@ type Listed struct {
 
 // List asks the leaders for the offset at a time in milliseconds, or at an end. (The function of kadm leaves out internal topics.)
 func List(ctx context.Context, client *kgo.Client, parts []Partition, at int64, isolation Isolation) (map[Partition]Listed, error) {
+	found, err := list(ctx, client, parts, at, isolation)
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// list returns what it got, and the first error of a leader that was asked in vain.
+func list(ctx context.Context, client *kgo.Client, parts []Partition, at int64, isolation Isolation) (map[Partition]Listed, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID = -1
 	req.IsolationLevel = int8(isolation)
@@ -115,9 +136,16 @@ func List(ctx context.Context, client *kgo.Client, parts []Partition, at int64, 
 	if len(parts) == 0 {
 		return found, nil
 	}
+	var first error
 	for _, shard := range client.RequestSharded(ctx, req) {
 		if shard.Err != nil {
-			return nil, shard.Err
+			first = cmp.Or(first, shard.Err)
+			for _, t := range shard.Req.(*kmsg.ListOffsetsRequest).Topics {
+				for _, p := range t.Partitions {
+					found[Partition{t.Topic, p.Partition}] = Listed{-1, -1, shard.Err}
+				}
+			}
+			continue
 		}
 		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
 			for _, p := range t.Partitions {
@@ -125,5 +153,5 @@ func List(ctx context.Context, client *kgo.Client, parts []Partition, at int64, 
 			}
 		}
 	}
-	return found, nil
+	return found, first
 }

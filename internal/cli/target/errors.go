@@ -32,7 +32,7 @@ func (e *UnreachableError) ExitCode() int { return term.ExitUnreachable }
 
 func (e *UnreachableError) Error() string {
 	if !e.seed {
-		return fmt.Sprintf("the cluster says that a node is at %s, and that cannot be reached: %s; set advertised.listeners of the node to an address that works from here", e.address, Reason(e.cause))
+		return fmt.Sprintf("the cluster says that a node is at %s, and that cannot be reached: %s; start the node if it is down (headrace cluster health tells), or set its advertised.listeners to an address that works from here", e.address, Reason(e.cause))
 	}
 	return fmt.Sprintf("cannot reach a node at %s: %s; start one with \"headrace dev\", or name another with --bootstrap HOST:PORT or %s", e.address, Reason(e.cause), bootstrapEnv)
 }

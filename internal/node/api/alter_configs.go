@@ -26,7 +26,7 @@ func (s *Server) incrementalAlterConfigs(ctx context.Context, c *Call, req *kmsg
 	code := s.codeOf(err, "alter configs")
 	for _, r := range req.Resources {
 		e := kmsg.NewIncrementalAlterConfigsResponseResource()
-		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = r.ResourceType, r.ResourceName, code, kmsg.StringPtr(err.Error())
+		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = r.ResourceType, r.ResourceName, code, words(err)
 		out.Resources = append(out.Resources, e)
 	}
 	return out
@@ -42,7 +42,7 @@ func (s *Server) alterConfigs(ctx context.Context, c *Call, req *kmsg.AlterConfi
 	out := req.ResponseKind().(*kmsg.AlterConfigsResponse)
 	for _, r := range req.Resources {
 		e := kmsg.NewAlterConfigsResponseResource()
-		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = r.ResourceType, r.ResourceName, code, kmsg.StringPtr(err.Error())
+		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = r.ResourceType, r.ResourceName, code, words(err)
 		out.Resources = append(out.Resources, e)
 	}
 	return out

@@ -22,7 +22,7 @@ func (s *Server) describeQuorum(ctx context.Context, c *Call, req *kmsg.Describe
 		return resp
 	}
 	out := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
-	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "describe the metadata quorum"), kmsg.StringPtr(err.Error())
+	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "describe the metadata quorum"), words(err)
 	return out
 }
 
@@ -33,7 +33,7 @@ func (s *Server) addRaftVoter(ctx context.Context, c *Call, req *kmsg.AddRaftVot
 		return resp
 	}
 	out := req.ResponseKind().(*kmsg.AddRaftVoterResponse)
-	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "add a voter"), kmsg.StringPtr(err.Error())
+	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "add a voter"), words(err)
 	return out
 }
 
@@ -44,6 +44,6 @@ func (s *Server) removeRaftVoter(ctx context.Context, c *Call, req *kmsg.RemoveR
 		return resp
 	}
 	out := req.ResponseKind().(*kmsg.RemoveRaftVoterResponse)
-	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "remove a voter"), kmsg.StringPtr(err.Error())
+	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "remove a voter"), words(err)
 	return out
 }

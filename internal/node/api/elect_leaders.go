@@ -25,7 +25,7 @@ func (s *Server) electLeaders(ctx context.Context, c *Call, req *kmsg.ElectLeade
 		rt.Topic = t.Topic
 		for _, n := range t.Partitions {
 			p := kmsg.NewElectLeadersResponseTopicPartition()
-			p.Partition, p.ErrorCode, p.ErrorMessage = n, code, kmsg.StringPtr(err.Error())
+			p.Partition, p.ErrorCode, p.ErrorMessage = n, code, words(err)
 			rt.Partitions = append(rt.Partitions, p)
 		}
 		out.Topics = append(out.Topics, rt)

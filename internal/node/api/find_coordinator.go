@@ -39,7 +39,7 @@ func (s *Server) coordinatorOf(ctx context.Context, c *Call, kind int8, key stri
 	node, err := s.groupCoordinator(ctx, key)
 	if err != nil {
 		out.ErrorCode = s.codeOf(err, "find a group's coordinator")
-		out.ErrorMessage = kmsg.StringPtr(err.Error())
+		out.ErrorMessage = words(err)
 		return out
 	}
 	n, ok := s.Metadata.Image().Node(node)

@@ -225,8 +225,7 @@ func (p *produced) fail(tp kafka.TopicPartition, a *kmsg.ProduceResponseTopicPar
 	p.s.failures.count(kmsg.Produce, a.ErrorCode)
 	a.BaseOffset, a.LogAppendTime, a.LogStartOffset = -1, -1, -1
 	if a.ErrorCode != kerr.UnknownServerError.Code {
-		text := err.Error()
-		a.ErrorMessage = &text
+		a.ErrorMessage = words(err)
 	}
 	var records *batch.RecordErrors
 	if errors.As(err, &records) {

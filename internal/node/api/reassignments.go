@@ -14,7 +14,7 @@ func (s *Server) alterPartitionReassignments(ctx context.Context, c *Call, req *
 		return resp
 	}
 	out := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
-	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "alter partition reassignments"), kmsg.StringPtr(err.Error())
+	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "alter partition reassignments"), words(err)
 	return out
 }
 
@@ -26,6 +26,6 @@ func (s *Server) listPartitionReassignments(ctx context.Context, c *Call, req *k
 		return resp
 	}
 	out := req.ResponseKind().(*kmsg.ListPartitionReassignmentsResponse)
-	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "list partition reassignments"), kmsg.StringPtr(err.Error())
+	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "list partition reassignments"), words(err)
 	return out
 }

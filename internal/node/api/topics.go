@@ -19,7 +19,7 @@ func (s *Server) createTopics(ctx context.Context, c *Call, req *kmsg.CreateTopi
 	out := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	for _, t := range req.Topics {
 		r := kmsg.NewCreateTopicsResponseTopic()
-		r.Topic, r.ErrorCode, r.ErrorMessage = t.Topic, code, kmsg.StringPtr(err.Error())
+		r.Topic, r.ErrorCode, r.ErrorMessage = t.Topic, code, words(err)
 		out.Topics = append(out.Topics, r)
 	}
 	return out
@@ -38,7 +38,7 @@ func (s *Server) deleteTopics(ctx context.Context, c *Call, req *kmsg.DeleteTopi
 	out := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	failed := func(name *string, id [16]byte) {
 		r := kmsg.NewDeleteTopicsResponseTopic()
-		r.Topic, r.TopicID, r.ErrorCode, r.ErrorMessage = name, id, code, kmsg.StringPtr(err.Error())
+		r.Topic, r.TopicID, r.ErrorCode, r.ErrorMessage = name, id, code, words(err)
 		out.Topics = append(out.Topics, r)
 	}
 	for _, name := range req.TopicNames {
@@ -60,7 +60,7 @@ func (s *Server) createPartitions(ctx context.Context, c *Call, req *kmsg.Create
 	out := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	for _, t := range req.Topics {
 		r := kmsg.NewCreatePartitionsResponseTopic()
-		r.Topic, r.ErrorCode, r.ErrorMessage = t.Topic, code, kmsg.StringPtr(err.Error())
+		r.Topic, r.ErrorCode, r.ErrorMessage = t.Topic, code, words(err)
 		out.Topics = append(out.Topics, r)
 	}
 	return out

@@ -17,6 +17,6 @@ func (s *Server) unregisterBroker(ctx context.Context, c *Call, req *kmsg.Unregi
 		return resp
 	}
 	out := req.ResponseKind().(*kmsg.UnregisterBrokerResponse)
-	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "unregister a node"), kmsg.StringPtr(err.Error())
+	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "unregister a node"), words(err)
 	return out
 }

@@ -17,6 +17,6 @@ func (s *Server) updateFeatures(ctx context.Context, c *Call, req *kmsg.UpdateFe
 		return resp
 	}
 	out := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
-	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "update features"), kmsg.StringPtr(err.Error())
+	out.ErrorCode, out.ErrorMessage = s.codeOf(err, "update features"), words(err)
 	return out
 }
