@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -23,10 +24,13 @@ type control struct {
 	proposed    uint64 // index of the last proposal
 	waiting     []ticket
 	heard       map[kafka.NodeID]time.Duration // heartbeats, by this node's monotonic clock
+	// reads are the times at which the others were asked whether this node leads, and confirmed those that they said yes to.
+	reads, confirmed uint64
 }
 
 type ticket struct {
 	index uint64
+	read  uint64
 	reply func(any, error)
 	value any
 }
@@ -79,13 +83,25 @@ func (c *control) ask(req any, reply func(any, error)) {
 	if out.Err == nil && len(out.Records) > 0 {
 		out.Err = c.propose(out.Records)
 	}
-	switch {
-	case out.Err != nil:
+	if out.Err != nil {
 		reply(nil, out.Err)
-	case c.proposed == c.m.applied:
-		reply(out.Reply, nil)
-	default:
-		c.waiting = append(c.waiting, ticket{c.proposed, reply, out.Reply})
+		return
+	}
+	t := ticket{index: c.proposed, reply: reply, value: out.Reply}
+	if len(out.Records) == 0 {
+		c.reads++
+		t.read = c.reads
+		c.m.raft.ReadIndex(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, c.m.term), c.reads))
+	}
+	c.waiting = append(c.waiting, t)
+}
+
+// confirm takes raft's word that this node led when the reads were begun.
+func (c *control) confirm(states []raft.ReadState) {
+	for _, s := range states {
+		if binary.BigEndian.Uint64(s.RequestCtx) == c.m.term {
+			c.confirmed = max(c.confirmed, binary.BigEndian.Uint64(s.RequestCtx[8:]))
+		}
 	}
 }
 
@@ -104,7 +120,7 @@ func (c *control) propose(recs []metadata.Record) error {
 
 // answer gives the replies that are due.
 func (c *control) answer() {
-	for len(c.waiting) > 0 && c.waiting[0].index <= c.m.applied {
+	for len(c.waiting) > 0 && c.waiting[0].index <= c.m.applied && c.waiting[0].read <= c.confirmed {
 		t := c.waiting[0]
 		c.waiting = c.waiting[1:]
 		t.reply(t.value, nil)

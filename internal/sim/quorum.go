@@ -239,6 +239,10 @@ func (m *member) finish(rd *raft.Ready) {
 	for _, e := range rd.CommittedEntries {
 		m.apply(e)
 	}
+	if m.control != nil {
+		m.control.confirm(rd.ReadStates)
+		m.control.answer()
+	}
 	m.raft.Advance(*rd)
 	m.n.catchUp()
 }

@@ -161,3 +161,23 @@ func TestAChangeThatIsTooLargeForTheLogIsRefused(t *testing.T) {
 		w.agree()
 	})
 }
+
+// A leader that was replaced and does not know yet would answer by what was so before. Whatever it says without writing anything, that
+// a proposal was refused or that a node's session lasts, others go by.
+func TestALeaderThatIsCutOffAnswersNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := three(t, 36, nil)
+		l := w.leader()
+		w.create(l, "t")
+		w.setCut(l, true)
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond) // less than it takes to step down
+		defer cancel()
+		began := time.Now()
+		if r, err := w.q(l).Submit(ctx, createTopics("t")); err == nil {
+			t.Errorf("answered %+v after %v", r, time.Since(began))
+		}
+		w.setCut(l, false)
+		w.create(l, "after")
+		w.agree()
+	})
+}

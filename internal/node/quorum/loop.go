@@ -59,9 +59,10 @@ type loop struct {
 	// lastAppend is when the newest record was stored, for the snapshot's header.
 	lastAppend int64
 
-	lead leadership
-	told told
-	loss loss
+	lead  leadership
+	told  told
+	loss  loss
+	lacks lacking
 	// members is how far the others are, made anew at each tick of a leader; ticks counts.
 	members []MemberStatus
 	ticks   int
@@ -196,7 +197,7 @@ func (l *loop) settleAll() error {
 
 // settle carries out what raft wants done until it wants nothing more.
 func (l *loop) settle() error {
-	for l.node.HasReady() {
+	for l.beginRead(); l.node.HasReady(); l.beginRead() {
 		rd := l.node.Ready()
 		was := l.image
 		delta, err := l.carryOut(&rd)
@@ -222,6 +223,7 @@ func (l *loop) settle() error {
 // of it, then what is committed is applied. The Delta is nil where it is not known from records.
 func (l *loop) carryOut(rd *raft.Ready) (*metadata.Delta, error) {
 	l.noteRole(rd)
+	l.noteReads(rd.ReadStates)
 	replaced := !raft.IsEmptySnap(rd.Snapshot)
 	if replaced {
 		if err := l.receive(rd.Snapshot); err != nil {

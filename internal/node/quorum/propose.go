@@ -58,14 +58,15 @@ type leadership struct {
 	proposed    uint64
 	// begun are the proposals that are not applied, by index: what Stats.Commits times.
 	begun []begun
-	// waiting are ordered by index.
+	// waiting are ordered by index and by read.
 	waiting []ticket
 	// changeAt is the index of the newest change of members that this leader proposed: one at a time. wants are the changes
 	// that were asked for.
 	changeAt uint64
 	wants    []*want
 	// told says that Config.Led knows of this leadership.
-	told bool
+	told  bool
+	reads reads
 	// held came in after the election was won and before the first entry was applied.
 	held []*submission
 }
@@ -76,9 +77,10 @@ type begun struct {
 	at    time.Time
 }
 
-// ticket is a reply that is due when the entry at index is applied and published.
+// ticket is a reply that is due when the entry at index is applied and published, and this node known to lead since the read.
 type ticket struct {
 	index uint64
+	read  uint64
 	to    *submission
 	reply any
 }
@@ -144,11 +146,15 @@ func (l *loop) step(now time.Time, s *submission) {
 		s.reply <- outcome{err: out.Err}
 		return
 	}
-	if l.lead.proposed == l.applied {
+	t := ticket{index: l.lead.proposed, to: s, reply: out.Reply}
+	if len(out.Records) == 0 && !l.decidesAlone() {
+		t.read = l.lead.reads.want()
+	}
+	if t.read == 0 && t.index == l.applied && len(l.lead.waiting) == 0 {
 		s.reply <- outcome{reply: out.Reply, offset: l.image.Offset()}
 		return
 	}
-	l.lead.waiting = append(l.lead.waiting, ticket{l.lead.proposed, s, out.Reply})
+	l.lead.waiting = append(l.lead.waiting, t)
 }
 
 func (l *loop) propose(now time.Time, recs []metadata.Record) error {
@@ -202,7 +208,7 @@ func (l *loop) activate() error {
 func (l *loop) answer() {
 	l.timeCommits()
 	due := 0
-	for due < len(l.lead.waiting) && l.lead.waiting[due].index <= l.applied {
+	for due < len(l.lead.waiting) && l.lead.waiting[due].due(l) {
 		t := &l.lead.waiting[due]
 		t.to.reply <- outcome{reply: t.reply, offset: l.image.Offset()}
 		due++
@@ -213,6 +219,8 @@ func (l *loop) answer() {
 	}
 	l.lead.waiting = append([]ticket(nil), l.lead.waiting[due:]...)
 }
+
+func (t *ticket) due(l *loop) bool { return t.index <= l.applied && t.read <= l.lead.reads.confirmed }
 
 // timeCommits takes the time of the proposals that are applied.
 func (l *loop) timeCommits() {

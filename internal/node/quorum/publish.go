@@ -11,7 +11,11 @@ import (
 // are given out silently.
 func (l *loop) publish(was *metadata.Image, delta *metadata.Delta) {
 	first := !l.published && l.caughtUp()
-	if !first && (!l.published || l.image == was) {
+	if !first && !l.published {
+		return
+	}
+	if !first && l.image == was {
+		l.answer() // who waited for a read
 		return
 	}
 	if first {
@@ -26,11 +30,11 @@ func (l *loop) publish(was *metadata.Image, delta *metadata.Delta) {
 		l.cfg.Publish(delta, l.image)
 	}
 	l.q.published.Store(int64(l.image.Offset()))
+	l.answer()
 	if first {
 		l.published = true
 		close(l.q.ready)
 	}
-	l.answer()
 }
 
 // caughtUp tells whether all that was committed before this node started is applied: a leader knows once its own first

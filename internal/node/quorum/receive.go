@@ -87,6 +87,9 @@ func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 	if m.GetType() == raftpb.MsgHeartbeat {
 		l.shortSince = time.Time{}
 	}
+	if l.repeats(m) {
+		return
+	}
 	// Step refuses what is stale or malformed; there is no one to tell.
 	if err := l.node.Step(m); err != nil {
 		l.log.Debug("raft message refused", "from", from, "error", err)
@@ -96,6 +99,24 @@ func (l *loop) stepMessage(now time.Time, m *raftpb.Message) {
 	}
 	l.noteCommit(m)
 	l.outdo(now, m)
+}
+
+// lacking is a MsgApp that was refused since entries before it are missing here.
+type lacking struct {
+	term, index, last uint64
+	tick              int
+}
+
+// repeats tells whether a MsgApp is one that was refused in this tick already. A leader that takes this node's log for longer than
+// it is asks again at once, for ever: it is let wait until fellShort has seen what the matter is.
+func (l *loop) repeats(m *raftpb.Message) bool {
+	if m.GetType() != raftpb.MsgApp || m.GetIndex() <= l.store.last() {
+		return false
+	}
+	lacks := lacking{m.GetTerm(), m.GetIndex(), l.store.last(), l.ticks}
+	again := lacks == l.lacks
+	l.lacks = lacks
+	return again
 }
 
 // fellShort takes note of a heartbeat of a leader that knows this node to have had more entries than it has. One that came late may be
@@ -159,6 +180,9 @@ func (l *loop) noteCommit(m *raftpb.Message) {
 	t := &l.told
 	if t.known {
 		return
+	}
+	if typ == raftpb.MsgHeartbeat && len(m.GetContext()) > 0 {
+		return // it belongs to a read, and comes before the answer to the one before it
 	}
 	if typ == raftpb.MsgHeartbeat && m.GetCommit() > 0 {
 		t.beats++
