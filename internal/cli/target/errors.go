@@ -42,7 +42,11 @@ func isController(ctx context.Context, client *kgo.Client) bool {
 	req := kmsg.NewPtrDescribeClusterRequest()
 	req.EndpointType = 2
 	for _, seed := range client.SeedBrokers() {
-		if resp, err := req.RequestWith(ctx, seed); err == nil && resp.ErrorCode == 0 {
+		resp, err := req.RequestWith(ctx, seed)
+		if err != nil { // the client may not have noticed yet that the connection of the question before is closed
+			resp, err = req.RequestWith(ctx, seed)
+		}
+		if err == nil && resp.ErrorCode == 0 {
 			return true
 		}
 	}
