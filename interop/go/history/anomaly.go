@@ -33,6 +33,15 @@ const (
 	LostCommit = "lost-commit"
 	// GroupSkip: no member of a group was given a record, while the group has gone past it.
 	GroupSkip = "group-skip"
+	// AbortedRead (Jepsen's G1a): a consumer was given a record of a transaction that was aborted.
+	AbortedRead = "aborted-read"
+	// PrecommittedRead: a consumer was given a record before its commit was asked for.
+	PrecommittedRead = "precommitted-read"
+	// TornTransaction: in the end a part of a transaction is there.
+	TornTransaction = "torn-transaction"
+	// ProcessedTwice and NeverProcessed: a record has two copies, or none, made in transactions with the offsets read.
+	ProcessedTwice = "processed-twice"
+	NeverProcessed = "never-processed"
 )
 
 // Anomaly is one kind of what must not be: how often, and the first few in words.

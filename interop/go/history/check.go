@@ -6,11 +6,14 @@ import "slices"
 func Check(h History) Verdict {
 	c := &checker{h: h, found: Verdict{}, at: map[int32][]Value{}, twice: map[spot]bool{}, moved: map[Value]bool{}}
 	c.findPlaces()
+	seen, highest := c.finallyRead()
+	c.hideUncommitted(seen)
 	c.orderOfSends()
 	for _, l := range h.Consumers {
 		c.orderOfPolls(l)
 	}
-	c.losses()
+	c.losses(seen, highest)
+	c.transactions(seen)
 	for _, group := range groups(h.Consumers) {
 		c.commits(group)
 		c.skippedByGroup(group)
@@ -21,7 +24,8 @@ func Check(h History) Verdict {
 type checker struct {
 	h     History
 	found Verdict
-	// at[partition][offset] is the first record that was seen there, plus one; 0 where none was.
+	// at[partition][offset] is the first record that was seen there, plus one; 0 where none was, and, once all are placed, where
+	// it is one that readers may not be given.
 	at map[int32][]Value
 	// place[process][seq] is where a record was seen first.
 	place [][]int64
@@ -104,6 +108,22 @@ func (c *checker) put(partition int32, offset int64, v Value, how string) {
 	*place = offset
 }
 
+// hideUncommitted leaves at the records that readers must be given: those of transactions that were committed, as far as the client
+// or the final reader knows.
+func (c *checker) hideUncommitted(seen [][]bool) {
+	for process, sends := range c.h.Sends {
+		for seq, s := range sends {
+			at, v := c.place[process][seq], NewValue(process, seq)
+			if at == nowhere || c.at[s.Partition][at] != v+1 {
+				continue
+			}
+			if o := c.h.outcome(v, s); o == TxnAborted || o == TxnUnknown && !seen[process][seq] {
+				c.at[s.Partition][at] = 0
+			}
+		}
+	}
+}
+
 // between tells the first record that is known to be at an offset above a and below b.
 func (c *checker) between(partition int32, a, b int64) (offset int64, found bool) {
 	at := c.at[partition]
@@ -165,13 +185,12 @@ func (c *checker) step(consumer string, partition int32, before, offset int64, s
 }
 
 // losses compares what is read in the end with what was acknowledged, and with what was read before.
-func (c *checker) losses() {
-	seen, highest := c.finallyRead()
+func (c *checker) losses(seen [][]bool, highest map[int32]int64) {
 	gone := func(v Value) bool { return !seen[v.Process()][v.Seq()] }
 	for process, sends := range c.h.Sends {
 		for seq, s := range sends {
 			v := NewValue(process, seq)
-			if s.Offset == Unacknowledged || !gone(v) {
+			if s.Offset == Unacknowledged || !gone(v) || c.h.outcome(v, s) != TxnCommitted {
 				continue
 			}
 			if s.Offset == Somewhere {

@@ -47,18 +47,23 @@ const (
 type Send struct {
 	Partition int32
 	Phase     int32
-	Offset    int64
+	// Txn is the producer's transaction, counted from 1; 0 for a record outside of any.
+	Txn    int32
+	Offset int64
 }
 
 // Producer is one client and its records in the order in which it sent them: those of one partition must land in this order.
 type Producer struct {
 	id    int
 	phase *atomic.Int32
+	clock *atomic.Int64
 
 	mu struct {
 		sync.Mutex
 		sends []Send
 		acked int
+		txns  []Txn
+		open  int32 // the transaction that is open, counted from 1; 0 for none
 	}
 }
 
@@ -69,7 +74,7 @@ func (p *Producer) ID() int { return p.id }
 func (p *Producer) Send(partition int32) Value {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.sends = append(p.mu.sends, Send{Partition: partition, Offset: Unacknowledged})
+	p.mu.sends = append(p.mu.sends, Send{Partition: partition, Txn: p.mu.open, Offset: Unacknowledged})
 	return NewValue(p.id, len(p.mu.sends)-1)
 }
 
@@ -178,7 +183,7 @@ func (r *Recorder) Phase(name string) {
 func (r *Recorder) Producer() *Producer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := &Producer{id: len(r.mu.producers), phase: &r.phase}
+	p := &Producer{id: len(r.mu.producers), phase: &r.phase, clock: &r.clock}
 	r.mu.producers = append(r.mu.producers, p)
 	return p
 }
@@ -228,9 +233,10 @@ func (r *Recorder) AckedEnds() map[int32]int64 {
 	return ends
 }
 
-// History is the run as Check judges it. Sends[process][seq] is the record of that name.
+// History is the run as Check judges it. Sends[process][seq] is the record of that name, Txns[process] are the transactions.
 type History struct {
 	Sends     [][]Send
+	Txns      [][]Txn
 	Consumers []Log
 	Phases    []string
 }
@@ -259,6 +265,7 @@ func (r *Recorder) History() History {
 	for _, p := range r.mu.producers {
 		p.mu.Lock()
 		h.Sends = append(h.Sends, p.mu.sends)
+		h.Txns = append(h.Txns, p.mu.txns)
 		p.mu.Unlock()
 	}
 	for _, c := range r.mu.consumers {

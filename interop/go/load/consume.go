@@ -33,7 +33,7 @@ func (l *Load) tail() {
 	for p := range l.cfg.Partitions {
 		starts[p] = 0
 	}
-	l.read(l.ctx, l.cfg.Recorder.Consumer("tail", ""), starts, nil)
+	l.read(l.ctx, l.cfg.Topic, l.cfg.Recorder.Consumer("tail", ""), starts, nil)
 }
 
 // replay reads from a random place to the end, for a while, and again.
@@ -47,7 +47,7 @@ func (l *Load) replay() {
 		}
 		life, cancel := context.WithTimeout(l.ctx, between(chance, shortLife, longLife))
 		if len(starts) > 0 {
-			l.read(life, log, starts, nil)
+			l.read(life, l.cfg.Topic, log, starts, nil)
 		} else {
 			pause(life, time.Second)
 		}
@@ -56,13 +56,13 @@ func (l *Load) replay() {
 }
 
 // read follows the partitions from where it is told until ctx ends, or done says so after a poll.
-func (l *Load) read(ctx context.Context, log *history.Consumer, starts map[int32]int64, done func(at map[int32]int64) bool) {
+func (l *Load) read(ctx context.Context, topic string, log *history.Consumer, starts map[int32]int64, done func(at map[int32]int64) bool) {
 	for p, o := range starts {
 		log.Assigned(p, o)
 	}
 	at := maps.Clone(starts)
 	for ctx.Err() == nil && (done == nil || !done(at)) {
-		if err := l.readOn(ctx, log, at, done); err != nil {
+		if err := l.readOn(ctx, topic, log, at, done); err != nil {
 			l.cfg.Note("client", err.Error())
 			return
 		}
@@ -71,13 +71,13 @@ func (l *Load) read(ctx context.Context, log *history.Consumer, starts map[int32
 }
 
 // readOn is one client of read. It ends before its time when an offset is said to be out of range; the next goes on where it was.
-func (l *Load) readOn(ctx context.Context, log *history.Consumer, at map[int32]int64, done func(at map[int32]int64) bool) error {
+func (l *Load) readOn(ctx context.Context, topic string, log *history.Consumer, at map[int32]int64, done func(at map[int32]int64) bool) error {
 	from := map[int32]kgo.Offset{}
 	for p, o := range at {
 		from[p] = kgo.NewOffset().At(o)
 	}
-	cl, err := l.client(log.Name, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: from}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(500*time.Millisecond))
+	cl, err := l.client(log.Name, append(l.committedOnly(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(500*time.Millisecond))...)
 	if err != nil {
 		return err
 	}
@@ -108,8 +108,10 @@ func note(log *history.Consumer, fetches kgo.Fetches) map[int32]int64 {
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		reads := make([]history.Read, 0, len(p.Records))
 		for _, r := range p.Records {
-			reads = append(reads, history.Read{Offset: r.Offset, Value: decode(r.Value)})
 			ends[p.Partition] = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				reads = append(reads, history.Read{Offset: r.Offset, Value: decode(r.Value)})
+			}
 		}
 		log.Polled(p.Partition, reads)
 	})
@@ -144,13 +146,16 @@ func (l *Load) complaints(name string, fetches kgo.Fetches) (over bool) {
 
 // ReadAll reads everything from the start until the given ends are reached and notes it as the final read.
 func (l *Load) ReadAll(ctx context.Context, ends map[int32]int64) error {
-	log := l.cfg.Recorder.FinalConsumer("final")
+	return l.readAll(ctx, l.cfg.Topic, l.cfg.Recorder.FinalConsumer("final"), ends)
+}
+
+func (l *Load) readAll(ctx context.Context, topic string, log *history.Consumer, ends map[int32]int64) error {
 	starts := map[int32]int64{}
 	for p := range l.cfg.Partitions {
 		starts[p] = 0
 	}
 	var left map[int32]int64
-	l.read(ctx, log, starts, func(at map[int32]int64) bool {
+	l.read(ctx, topic, log, starts, func(at map[int32]int64) bool {
 		left = map[int32]int64{}
 		for p, end := range ends {
 			if at[p] < end {

@@ -21,6 +21,9 @@ type Config struct {
 	Seeds      []string
 	Topic      string
 	Partitions int32
+	// Copies is a second topic, of as many partitions: the producers write in transactions then, all readers have
+	// isolation.level=read_committed, and copiers copy the first topic to it in transactions of their own. Empty for none of that.
+	Copies string
 	// Rate is about how many records a second are sent by all producers together.
 	Rate     int
 	Recorder *history.Recorder
@@ -82,7 +85,16 @@ func Start(cfg Config) (*Load, error) {
 	l.sending, l.enough = context.WithCancel(l.ctx)
 	l.group.next = map[int32]int64{}
 	for i := range producers {
-		l.writers.Go(func() { l.produce(i) })
+		if cfg.Copies != "" {
+			l.writers.Go(func() { l.transact(i) })
+		} else {
+			l.writers.Go(func() { l.produce(i) })
+		}
+	}
+	if cfg.Copies != "" {
+		for i := range copiers {
+			l.readers.Go(func() { l.copyOn(i) })
+		}
 	}
 	if cfg.Python != "" {
 		if err := l.librdkafka(); err != nil {

@@ -35,7 +35,7 @@ func (l *Load) member(name string, life time.Duration) {
 // attend joins the group, and notes and commits each poll. A steady member leaves the commits to its library.
 func (l *Load) attend(ctx context.Context, name string) {
 	log := l.cfg.Recorder.Consumer(name, group)
-	opts := []kgo.Opt{
+	opts := append(l.committedOnly(),
 		kgo.ConsumeTopics(l.cfg.Topic), kgo.ConsumerGroup(group),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
@@ -43,7 +43,7 @@ func (l *Load) attend(ctx context.Context, name string) {
 				log.Assigned(p, -1)
 			}
 		}),
-	}
+	)
 	if l.cfg.Steady {
 		opts = append(opts, kgo.AutoCommitCallback(l.committed(log)))
 	} else {

@@ -39,6 +39,7 @@ type options struct {
 	failover             int
 	failoverKinds        string
 	rolling              int
+	transactions         bool
 	pace                 time.Duration
 	older                string
 	python, pythonClient string
@@ -71,6 +72,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.failover, "failover", 0, "instead of faults under load: so many failovers of each kind, timed")
 	f.StringVar(&o.failoverKinds, "failover-kinds", strings.Join(failoverNames(), ","), "kinds of failover to time")
 	f.IntVar(&o.rolling, "rolling", 0, "instead of faults: so many rounds in which each node is stopped and started, one after the other")
+	f.BoolVar(&o.transactions, "transactions", false, "producers write in transactions, readers read what is committed, and copiers copy it in transactions")
 	f.DurationVar(&o.pace, "pace", 2*time.Second, "with -rolling: how long all is well before the next node is stopped")
 	f.StringVar(&o.older, "older", "", "headrace, instead of faults: an older binary, which the cluster is upgraded from; run takes a commit as well")
 	f.BoolVar(&o.join, "join", false, "headrace: the second and third node join the first, instead of all knowing each other")
@@ -110,6 +112,9 @@ func (o options) validate() error {
 	}
 	if o.rate < 10 || o.rate > 50_000 {
 		return errors.New("-rate: from 10 to 50000")
+	}
+	if o.transactions && (o.rolling > 0 || o.older != "" || o.failover > 0) {
+		return errors.New("-transactions is for faults, and not for -rolling, -older and -failover")
 	}
 	if o.older != "" && o.product != "headrace" {
 		return errors.New("-older is for headrace")

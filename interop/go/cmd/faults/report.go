@@ -59,6 +59,15 @@ func (r *report) anomaly(kind, text string) {
 	r.anomalies.Add(kind, text)
 }
 
+// judged adds what was found beside the history of the load.
+func (r *report) judged(v history.Verdict) {
+	for _, a := range v.List() {
+		for i := range a.Count {
+			r.anomaly(a.Kind, a.Examples[min(i, len(a.Examples)-1)])
+		}
+	}
+}
+
 func (r *report) note(kind, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,7 +108,7 @@ func (r *report) judge(recorder *history.Recorder, gaps map[string]time.Duration
 			o.Gap = gap.Seconds()
 		}
 	}
-	maps.Copy(r.anomalies, history.Check(h))
+	r.judged(history.Check(h))
 	r.Anomalies, r.Notes = r.anomalies.List(), r.notes.List()
 	r.Seconds = time.Since(r.begun).Seconds()
 }

@@ -18,6 +18,7 @@ import (
 
 const (
 	topic      = "promises"
+	copies     = "copies" // of the topic's records, with -transactions
 	partitions = 4
 
 	stopTime    = 45 * time.Second // for a node to stop cleanly

@@ -37,12 +37,16 @@ func (o options) underLoad(ctx context.Context, c *cluster.Cluster, steady bool,
 	if err := s.open(o, topic, partitions); err != nil {
 		return false, err
 	}
+	into := ""
+	if o.transactions {
+		into = copies
+	}
 	clients, err := os.Create(filepath.Join(c.Folder, "clients.log"))
 	if err != nil {
 		return false, err
 	}
 	defer clients.Close()
-	s.load, err = load.Start(load.Config{Seeds: c.Addresses(), Topic: topic, Partitions: partitions, Rate: o.rate,
+	s.load, err = load.Start(load.Config{Seeds: c.Addresses(), Topic: topic, Partitions: partitions, Copies: into, Rate: o.rate,
 		Recorder: s.recorder, Seed: o.seed, Steady: steady, Note: r.complaint, Log: clients,
 		Python: o.python, PythonClient: o.pythonClient})
 	if err != nil {
@@ -60,7 +64,7 @@ func (o options) underLoad(ctx context.Context, c *cluster.Cluster, steady bool,
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	ends := s.finish()
+	ends := s.finish(into)
 	s.say("reading back is done")
 	s.compare(ends)
 	for _, n := range c.Nodes {
@@ -85,8 +89,14 @@ func (s *stage) open(o options, topic string, partitions int32) error {
 		name, value := cut(line)
 		configs[name] = &value
 	}
-	if err := s.cluster.CreateTopic(ctx, topic, partitions, configs); err != nil {
-		return err
+	topics := []string{topic}
+	if o.transactions {
+		topics = append(topics, copies)
+	}
+	for _, name := range topics {
+		if err := s.cluster.CreateTopic(ctx, name, partitions, configs); err != nil {
+			return err
+		}
 	}
 	return s.cluster.InSync(ctx, topic)
 }
@@ -120,8 +130,9 @@ func (s *stage) rest() {
 	}
 }
 
-// finish heals, ends the load with everything acknowledged, and reads back. It returns the high watermarks.
-func (s *stage) finish() map[int32]int64 {
+// finish heals, ends the load with everything acknowledged, and reads back, the topic of copies too if there is one. It returns the high
+// watermarks.
+func (s *stage) finish(copies string) map[int32]int64 {
 	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Minute)
 	defer cancel()
 	step := func(kind string, err error) {
@@ -143,6 +154,14 @@ func (s *stage) finish() map[int32]int64 {
 	defer cancelReading()
 	step("not-read", s.load.ReadAll(reading, ends))
 	step("group-behind", s.load.GroupAt(reading, ends))
+	if copies != "" {
+		step("group-behind", s.load.CopiedUpTo(reading, ends))
+		copied, err := s.cluster.Ends(ctx, copies)
+		step("unavailable", err)
+		verdict, err := s.load.ReadCopies(reading, copied)
+		step("not-read", err)
+		s.report.judged(verdict)
+	}
 	s.load.Stop()
 	return ends
 }
