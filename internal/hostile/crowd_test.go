@@ -79,7 +79,7 @@ func TestTenThousandAnnouncementsTakeLittle(t *testing.T) {
 		n, peak := kept(open), v.resident("VmHWM")
 		t.Logf("%s: %d connections of %d opened were kept for %v; resident: %d MiB at the most, %d KiB a connection",
 			what, n, len(open), time.Since(began).Round(time.Millisecond), peak>>20, peak>>10/int64(max(n, 1)))
-		if peak > raceCost*c.most {
+		if peak > raceMemory*c.most {
 			t.Errorf("%s: the node took %d MiB", what, peak>>20)
 		}
 		if extra == 0 && len(open) == want && n < want*99/100 { // half of the 20,000 files that may be had here are for logs

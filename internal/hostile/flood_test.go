@@ -19,7 +19,7 @@ import (
 // healthy client alone, to a bound.
 func growth(t *testing.T, v *victim, most int64, attack func()) {
 	t.Helper()
-	most *= raceCost
+	most *= raceMemory
 	v.forgetPeak()
 	before := v.resident("VmRSS")
 	attack()

@@ -2,4 +2,4 @@
 
 package hostile
 
-const raceCost = 1
+const raceCost, raceMemory = 1, 1

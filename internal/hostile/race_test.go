@@ -2,5 +2,9 @@
 
 package hostile
 
-// raceCost is by how much the race detector multiplies the memory and the time of the process it watches, at the most.
-const raceCost = 4
+// raceCost is by how much the race detector multiplies the time of the process it watches, at the most, and raceMemory its
+// memory: its documentation has 5 to 10 times.
+const (
+	raceCost   = 4
+	raceMemory = 10
+)
