@@ -2,6 +2,7 @@ package app
 
 import (
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -30,10 +31,12 @@ var otherValue = map[string]string{
 
 // elsewhere are the dynamic keys that give no topic key's default, with the test that shows their effect.
 var elsewhere = []string{
-	"cordoned.log.dirs",         // TestFencedNodesOnlyFillUpAndCordonedNodesAreLeftOut of core/controller
-	"max.connections",           // TestALimitOnConnectionsCanBeSetWhileTheNodeRuns
-	"max.connections.per.ip",    // the same
-	"producer.id.expiration.ms", // TestProducersExpireByTheNewTime
+	"follower.replication.throttled.rate", // TestAThrottledReplicaCatchesUpAtItsRate of internal/cluster
+	"leader.replication.throttled.rate",   // the same
+	"cordoned.log.dirs",                   // TestFencedNodesOnlyFillUpAndCordonedNodesAreLeftOut of core/controller
+	"max.connections",                     // TestALimitOnConnectionsCanBeSetWhileTheNodeRuns
+	"max.connections.per.ip",              // the same
+	"producer.id.expiration.ms",           // TestProducersExpireByTheNewTime
 }
 
 func set(key, value string) []kadm.AlterConfig {
@@ -74,8 +77,9 @@ func TestEveryDynamicKeyCountsAtOnce(t *testing.T) {
 		if err != nil || altered[0].Err != nil {
 			t.Fatalf("%s: %v %v", c.Key, err, altered)
 		}
-		if inert := strings.HasPrefix(c.Key, "log.flush.interval."); (effective() == before) != inert {
-			t.Errorf("%s=%s: the node works as before: %v, and it is not acted on: %v", c.Key, value, effective() == before, inert)
+		unchanged, inert := reflect.DeepEqual(effective(), before), strings.HasPrefix(c.Key, "log.flush.interval.")
+		if unchanged != inert {
+			t.Errorf("%s=%s: the node works as before: %v, and it is not acted on: %v", c.Key, value, unchanged, inert)
 		}
 	}
 	w.stop()

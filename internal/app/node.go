@@ -278,7 +278,7 @@ func (n *Node) settings() api.Settings {
 	c := n.current.Load()
 	return api.Settings{
 		AutoCreateTopics: c.Topics.AutoCreate, FetchMaxBytes: c.Network.FetchMaxBytes, FetchSessions: c.Network.FetchSessions,
-		RackAware: c.Replicas.RackAware, ReplicaLag: c.Replicas.Lag,
+		RackAware: c.Replicas.RackAware, ReplicaLag: c.Replicas.Lag, Throttle: c.Replicas.Throttle,
 	}
 }
 

@@ -41,6 +41,15 @@ type ReplicasConfig struct {
 	FetchWait     time.Duration
 	FetchBackoff  time.Duration
 	RackAware     bool // replica.selector.class: consumers are sent to a replica in their rack
+	Throttle      ThrottleConfig
+}
+
+// ThrottleConfig bounds what is replicated of the partitions that a topic's throttles name (KIP-73).
+type ThrottleConfig struct {
+	Leader   int64 // bytes a second that this node sends; leader.replication.throttled.rate
+	Follower int64 // bytes a second that this node fetches; follower.replication.throttled.rate
+	Samples  int   // replication.quota.window.num
+	Sample   time.Duration
 }
 
 // RackAwareSelector is the one replica.selector.class: Headrace has it built in.
@@ -97,6 +106,14 @@ var brokerReplicas = []Def{
 		Doc: "Time that a leader waits for replica.fetch.min.bytes before it answers a follower."},
 	{Name: "replica.fetch.backoff.ms", Kind: Int, Default: "1000", valid: atLeast(0),
 		Doc: "Time for which a follower leaves a partition alone after an error."},
+	{Name: "leader.replication.throttled.rate", Kind: Long, Default: maxLong, valid: atLeast(0), Update: ClusterWide,
+		Doc: "Bytes a second at most that this node sends, as a leader, to replicas that are not in sync, of the partitions that leader.replication.throttled.replicas names. kafka-reassign-partitions --throttle sets it."},
+	{Name: "follower.replication.throttled.rate", Kind: Long, Default: maxLong, valid: atLeast(0), Update: ClusterWide,
+		Doc: "Bytes a second at most that this node fetches, as a follower that is not in sync, of the partitions that follower.replication.throttled.replicas names. kafka-reassign-partitions --throttle sets it."},
+	{Name: "replication.quota.window.num", Kind: Int, Default: "11", valid: atLeast(1),
+		Doc: "Samples over which the rates of throttled replication are measured."},
+	{Name: "replication.quota.window.size.seconds", Kind: Int, Default: "1", valid: atLeast(1),
+		Doc: "Time of each of these samples."},
 	{Name: "replica.selector.class", Kind: String, Null: true,
 		valid: rule{words: "empty, or " + RackAwareSelector, why: func(v value) string {
 			if v.s != "" && v.s != RackAwareSelector {
@@ -140,6 +157,10 @@ func replicasConfig(r reader) ReplicasConfig {
 		FetchMaxBytes: int(r.num("replica.fetch.max.bytes")), FetchMinBytes: int(r.num("replica.fetch.min.bytes")),
 		ResponseBytes: int(r.num("replica.fetch.response.max.bytes")), FetchWait: r.ms("replica.fetch.wait.max.ms"),
 		FetchBackoff: r.ms("replica.fetch.backoff.ms"), RackAware: r.text("replica.selector.class") == RackAwareSelector,
+		Throttle: ThrottleConfig{
+			Leader: r.num("leader.replication.throttled.rate"), Follower: r.num("follower.replication.throttled.rate"),
+			Samples: int(r.num("replication.quota.window.num")), Sample: seconds(r.num("replication.quota.window.size.seconds")),
+		},
 	}
 }
 

@@ -146,7 +146,7 @@ var legacyAbsent = []legacy{
 		below("controller.quorum.", "append.linger.ms election.backoff.max.ms election.timeout.ms fetch.max.bytes fetch.snapshot.max.bytes fetch.timeout.ms request.timeout.ms retry.backoff.ms")),
 		why: "nodes keep to times of their own among themselves"},
 	{names: slices.Concat(
-		words("quota.window.num quota.window.size.seconds replication.quota.window.num replication.quota.window.size.seconds controller.quota.window.num controller.quota.window.size.seconds"),
+		words("quota.window.num quota.window.size.seconds controller.quota.window.num controller.quota.window.size.seconds"),
 		words("alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds num.replica.alter.log.dirs.threads")),
 		why: "quotas and moves between directories are not there yet"},
 }

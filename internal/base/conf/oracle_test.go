@@ -31,9 +31,9 @@ var (
 		"num.replica.fetchers":              "it counts at the start alone",
 	}
 	// Topic keys that are not there; anything else of Kafka's is.
-	noTopicKey = []string{"remote.", "local.retention.", "leader.replication.throttled.", "follower.replication.throttled."}
+	noTopicKey = []string{"remote.", "local.retention."}
 	// Keys that Kafka shows and that were not written down when it was asked; their types and defaults are in the table of keys.
-	unrecorded = slices.Concat(brokerCluster, brokerReplicas)
+	unrecorded = slices.Concat(brokerCluster, brokerReplicas, topicThrottles)
 	// Keys inside Kafka that its documentation does not show.
 	noBrokerKey = []string{"internal."}
 )

@@ -9,9 +9,9 @@ const (
 
 func same(name string) []Synonym { return []Synonym{{Name: name, Factor: 1}} }
 
-// topicDefs holds every topic key of Apache Kafka 4.3.1 that means something without tiered storage, replication throttles
-// and dead letter queues of share groups, and Headrace's own.
-var topicDefs = sorted(topicStorage, topicCleanup, topicMessages, topicDurability)
+// topicDefs holds every topic key of Apache Kafka 4.3.1 that means something without tiered storage and dead letter queues of
+// share groups, and Headrace's own.
+var topicDefs = sorted(topicStorage, topicCleanup, topicMessages, topicDurability, topicThrottles)
 
 var topicStorage = []Def{
 	{Name: "segment.bytes", Kind: Int, Default: "1073741824", valid: atLeast(1 << 20), Synonyms: same("log.segment.bytes"),
@@ -84,4 +84,11 @@ var topicDurability = []Def{
 		Doc: "Replicas that must be in sync for acks=all to be accepted. A cluster of one node has one replica of each partition, so a larger number there refuses every acks=all write."},
 	{Name: "unclean.leader.election.enable", Kind: Boolean, Default: "false", Synonyms: same("unclean.leader.election.enable"),
 		Doc: "Whether a replica that is out of sync may lead when no other is left, at the price of lost records. It has no effect while partitions have one replica."},
+}
+
+var topicThrottles = []Def{
+	{Name: leaderThrottle, Kind: List, Default: "", valid: throttledReplicas,
+		Doc: "Replicas that leaders send to no faster than leader.replication.throttled.rate while they are not in sync, as partition:node of the leader, or * for all."},
+	{Name: followerThrottle, Kind: List, Default: "", valid: throttledReplicas,
+		Doc: "Replicas that fetch no faster than follower.replication.throttled.rate while they are not in sync, as partition:node of the follower, or * for all."},
 }

@@ -39,6 +39,8 @@ type TopicConfig struct {
 	Durability Durability
 	MinISR     int
 	Unclean    bool // unclean.leader.election.enable
+	// LeaderThrottle and FollowerThrottle are {leader,follower}.replication.throttled.replicas.
+	LeaderThrottle, FollowerThrottle Throttled
 }
 
 // SegmentConfig is how the log of a partition is cut into files.
@@ -110,6 +112,7 @@ func TopicLog(overrides map[string]string, l Layers) TopicConfig {
 			DeleteRetention: ms("delete.retention.ms"), MinLag: ms("min.compaction.lag.ms"), MaxLag: ms("max.compaction.lag.ms"),
 			MinDirtyRatio: get("min.cleanable.dirty.ratio").f,
 		},
+		LeaderThrottle: throttledOf(get(leaderThrottle).list), FollowerThrottle: throttledOf(get(followerThrottle).list),
 	}
 	c.MinISR, c.Unclean, c.Durability = TopicSafety(overrides, l)
 	if get("message.timestamp.type").s == "LogAppendTime" {

@@ -38,6 +38,7 @@ type replicaFetch struct {
 	minBytes int
 	maxBytes int
 	deadline time.Time
+	held     time.Duration // until a partition that was held back by a throttle may go on; 0 when none was
 	results  []fetchResult
 }
 
@@ -96,12 +97,13 @@ func (f *replicaFetch) look() (enough bool, err error) {
 	now := time.Now()
 	s.gather(now)
 	f.release()
+	f.held = 0
 	left, bytes := f.maxBytes, 0
 	kept := s.due[:0]
 	for _, p := range s.due {
 		r := f.read(now, p, max(left, 0), bytes == 0)
 		left, bytes = left-r.plan.Bytes, bytes+r.plan.Bytes
-		p.limited = r.code == 0 && r.plan.Bytes == 0 && bytes > 0 && left < p.want.maxBytes
+		p.limited = p.held || r.code == 0 && r.plan.Bytes == 0 && bytes > 0 && left < p.want.maxBytes
 		news := p.news(&r)
 		if p.due = news || p.limited; p.due {
 			kept = append(kept, p)
@@ -131,9 +133,13 @@ func (f *replicaFetch) read(now time.Time, p *replicaPartition, left int, first 
 		f.fail(&r, err)
 		return r
 	}
+	most := min(p.want.maxBytes, left)
+	if p.held = f.hold(now, p.part); p.held {
+		most, first = 0, false // what the follower says of itself counts all the same
+	}
 	got, err := p.part.FetchAsReplica(now, partition.FollowerFetch{
 		Replica: f.replica, BrokerEpoch: f.broker, Offset: p.want.offset, Epoch: p.want.epoch, LastEpoch: p.want.lastEpoch,
-		LogStart: p.logStart, MaxBytes: min(p.want.maxBytes, left), MinOne: first,
+		LogStart: p.logStart, MaxBytes: most, MinOne: first,
 	})
 	r.part, r.plan, r.diverging = p.part, got.Plan, got.Diverging
 	if err == nil {
@@ -146,6 +152,18 @@ func (f *replicaFetch) read(now time.Time, p *replicaPartition, left int, first 
 	f.fail(&r, err)
 	p.leave() // it may have ended: the next look finds what is there then
 	return r
+}
+
+// hold tells whether a partition has to wait for its throttle (leader.replication.throttled.rate).
+func (f *replicaFetch) hold(now time.Time, p *partition.Partition) bool {
+	if !p.ThrottledTo(f.replica) {
+		return false
+	}
+	wait := f.s.throttled.Over(now, f.s.Settings().Throttle.Leader)
+	if wait > 0 && (f.held == 0 || wait < f.held) {
+		f.held = wait
+	}
+	return wait > 0
 }
 
 func (f *replicaFetch) fail(r *fetchResult, err error) {
@@ -162,11 +180,15 @@ func (f *replicaFetch) fail(r *fetchResult, err error) {
 	}
 }
 
-// await waits for news, and tells whether to look again.
+// await waits for news, or until a throttle lets somebody go on, and tells whether to look again.
 func (f *replicaFetch) await(ctx context.Context) bool {
 	left := time.Until(f.deadline)
 	if left <= 0 || f.session.hurried.Load() == f.epoch {
 		return false
+	}
+	again := f.held > 0 && f.held < left
+	if again {
+		left = f.held
 	}
 	t := time.NewTimer(left)
 	defer t.Stop()
@@ -174,7 +196,7 @@ func (f *replicaFetch) await(ctx context.Context) bool {
 	case <-f.session.watch.Bell():
 		return true
 	case <-t.C:
-		return false
+		return again
 	case <-ctx.Done():
 		return false
 	}
@@ -190,8 +212,18 @@ func (f *replicaFetch) respond() Response {
 		return fetchError(f.version, kerr.InvalidFetchSessionEpoch.Code)
 	}
 	s.told(f.results)
+	f.count(time.Now())
 	if s.id == noSession {
 		s.close()
 	}
 	return newFetchResponse(f.version, 0, s.id, f.results)
+}
+
+// count measures what is sent by the leader's throttle.
+func (f *replicaFetch) count(now time.Time) {
+	for i := range f.results {
+		if r := &f.results[i]; r.plan.Bytes > 0 && r.part.ThrottledTo(f.replica) {
+			f.s.throttled.Add(now, r.plan.Bytes)
+		}
+	}
 }

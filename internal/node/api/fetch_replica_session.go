@@ -28,7 +28,8 @@ type replicaPartition struct {
 	logStart kafka.Offset // of the follower
 	part     *partition.Partition
 	due      bool // in the session's list
-	limited  bool // there was no room for what may be there
+	held     bool // a throttle holds it back
+	limited  bool // there was no room for what may be there, or it was held back
 	// hw and start are what the follower was told last.
 	hw, start int64
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/partition"
@@ -34,10 +36,14 @@ type Settings struct {
 	FetchSessions    int           // max.incremental.fetch.session.cache.slots; read once
 	RackAware        bool          // replica.selector.class: consumers are sent to a replica in their rack
 	ReplicaLag       time.Duration // replica.lag.time.max.ms
+	Throttle         conf.ThrottleConfig
 }
 
 func defaultSettings() Settings {
-	return Settings{AutoCreateTopics: true, FetchMaxBytes: 55 << 20, FetchSessions: 1000, ReplicaLag: 30 * time.Second}
+	return Settings{
+		AutoCreateTopics: true, FetchMaxBytes: 55 << 20, FetchSessions: 1000, ReplicaLag: 30 * time.Second,
+		Throttle: conf.ThrottleConfig{Leader: math.MaxInt64, Follower: math.MaxInt64, Samples: 11, Sample: time.Second},
+	}
 }
 
 // Features tells which cluster features are supported and at which level each is in force, so that ApiVersions promises
@@ -94,6 +100,7 @@ type Server struct {
 	entries     []Entry
 	sessions    *fetchSessions
 	replicas    replicaSessions
+	throttled   *partition.Throttle // what is sent to followers whose catching up is bounded
 	producerIDs producerIDs
 	inflation   inflation
 	failures    failures
@@ -110,6 +117,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, inflation: newInflation()}
 	s.sessions = newFetchSessions(c.Settings().FetchSessions)
 	s.replicas.sessions = map[int32]*replicaSession{}
+	s.throttled = partition.NewThrottle(c.Settings().Throttle)
 	s.entries = sorted(s.table())
 	s.ops = s.operations()
 	s.addPeers(s.ops)

@@ -398,6 +398,7 @@ func (f *fetcher) refresh(now time.Time, p *followed) {
 		f.delay(now, p, err)
 	case !ok || at.Leader != f.of.leader: // the metadata has moved on: Apply is about to say where
 		f.giveUp(p.key)
+	case f.hold(now, p):
 	default:
 		delete(f.delayed, p.key)
 		if p.at != at || f.session.parts[p.key] != p {
@@ -405,6 +406,22 @@ func (f *fetcher) refresh(now time.Time, p *followed) {
 			f.session.put(p)
 		}
 	}
+}
+
+// hold leaves a partition alone for as long as its throttle says (follower.replication.throttled.rate), and tells whether it does.
+func (f *fetcher) hold(now time.Time, p *followed) bool {
+	if !p.part.ThrottledFrom() {
+		return false
+	}
+	wait := f.r.fetched.Over(now, f.r.Settings().Throttle.Follower)
+	if wait <= 0 {
+		return false
+	}
+	f.session.drop(p.key)
+	p.due = now.Add(wait)
+	f.delayed[p.key] = p
+	f.dueBy(p.due)
+	return true
 }
 
 // tellAfter is how many failures in a row are worth a warning; those before may be metadata on its way.

@@ -64,6 +64,9 @@ func (f *fetcher) append(now time.Time, p *followed, a *kmsg.FetchResponseTopicP
 			return err
 		}
 		f.appended = append(f.appended, p)
+		if p.part.ThrottledFrom() {
+			f.r.fetched.Add(now, len(a.RecordBatches))
+		}
 	}
 	p.failures = 0
 	p.part.Heard(p.at.Epoch, kafka.Offset(a.HighWatermark), kafka.Offset(a.LogStartOffset))
@@ -117,7 +120,7 @@ func (f *fetcher) goOn(now time.Time, p *followed) {
 	}
 	was := p.at
 	f.refresh(now, p)
-	if p.at == was && f.session.parts[p.key] == p {
+	if p.at == was && f.session.parts[p.key] == p { // else it goes on, or waits
 		f.delay(now, p, errStands)
 	}
 }

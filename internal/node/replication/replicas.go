@@ -45,6 +45,7 @@ type Replicas struct {
 	each     int // fetchers for each node
 	reporter *reporter
 	assigner *assigner
+	fetched  *partition.Throttle // what all fetchers got of partitions whose catching up is bounded
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -75,6 +76,7 @@ func New(c Config) *Replicas {
 		Config: c, each: max(c.Settings().Fetchers, 1), fetchers: map[source]*fetcher{}, places: map[kafka.TopicPartition]place{},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.fetched = partition.NewThrottle(c.Settings().Throttle)
 	r.reporter = newReporter(r)
 	r.assigner = newAssigner(r)
 	r.work.Go(r.reporter.run)
@@ -218,7 +220,7 @@ func (r *Replicas) Close() {
 type Stats struct {
 	Fetchers  int
 	Following int // partitions that are fetched
-	Failing   int // partitions that wait until they are fetched again
+	Failing   int // partitions that wait until they are fetched again, after a failure or by a throttle
 }
 
 // Stats adds up the fetchers.

@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// throttle sets the rate of one side on every node, as kafka-reassign-partitions --throttle does.
+func (w *world) throttle(side string, bytesPerSecond int) {
+	w.t.Helper()
+	rate := strconv.Itoa(bytesPerSecond)
+	var ids []int32
+	for _, n := range w.nodes {
+		ids = append(ids, int32(n.id))
+	}
+	cl := w.client()
+	defer cl.Close()
+	done, err := kadm.NewClient(cl).AlterBrokerConfigs(w.t.Context(), []kadm.AlterConfig{{Name: side + ".replication.throttled.rate", Value: &rate}}, ids...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, d := range done {
+		if d.Err != nil {
+			w.t.Fatal(d.Err)
+		}
+	}
+}
+
+// throttled names the replicas of a topic that are bounded.
+func (w *world) throttled(topic, side, replicas string) {
+	w.t.Helper()
+	cl := w.client()
+	defer cl.Close()
+	done, err := kadm.NewClient(cl).AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: side + ".replication.throttled.replicas", Value: &replicas}}, topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, d := range done {
+		if d.Err != nil {
+			w.t.Fatal(d.Err)
+		}
+	}
+}
+
+// reassign gives partition 0 of a topic these replicas.
+func (w *world) reassign(topic string, replicas ...int32) {
+	w.t.Helper()
+	cl := w.client()
+	defer cl.Close()
+	var req kadm.AlterPartitionAssignmentsReq
+	req.Assign(topic, 0, replicas)
+	if _, err := kadm.NewClient(cl).AlterPartitionAssignments(w.t.Context(), req); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// megabytes writes so many of them to partition 0 of a topic.
+func (w *world) megabytes(topic string, n int) {
+	w.t.Helper()
+	cl := w.client(kgo.ProducerBatchMaxBytes(900_000), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	defer cl.Close()
+	for range n * 4 {
+		if err := cl.ProduceSync(w.t.Context(), &kgo.Record{Topic: topic, Value: make([]byte, 1<<18)}).FirstErr(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// TestAThrottledReplicaCatchesUpAtItsRate gives a partition of 40 MB a new replica, bounded on one side to 2 MB a second: it is in
+// sync after 20 s, of which a sample of a second comes at once. Acknowledgements do not wait for it, nor does another topic.
+func TestAThrottledReplicaCatchesUpAtItsRate(t *testing.T) {
+	for _, side := range []string{"leader", "follower"} {
+		t.Run(side, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 3)
+				w.only("moved", 1)
+				w.megabytes("moved", 40)
+				w.topic("free", 1)
+				w.inSync("free")
+				w.throttle(side, 2<<20)
+				w.throttled("moved", side, fmt.Sprintf("0:%d", map[string]int{"leader": 1, "follower": 2}[side]))
+
+				began := time.Now()
+				w.reassign("moved", 1, 2)
+				free, moved := w.load("free"), w.load("moved")
+				for range 10 {
+					within(t, "an acknowledgement of the other topic", free.goesOn(), 100*time.Millisecond)
+					within(t, "an acknowledgement of the topic itself", moved.goesOn(), 100*time.Millisecond)
+				}
+				w.await("moved", func(p kadm.PartitionDetail) bool { return len(p.ISR) == 2 })
+				if took := time.Since(began); took < 16*time.Second || took > 24*time.Second {
+					t.Errorf("40 MB at 2 MB a second took %v", took)
+				}
+				// In sync, it is bounded no longer.
+				w.throttle(side, 1)
+				time.Sleep(15 * time.Second)
+				within(t, "an acknowledgement when it is in sync", moved.goesOn(), 100*time.Millisecond)
+				within(t, "the longest wait of the producer", moved.gap(), time.Second)
+				if p := w.partition("moved"); len(p.ISR) != 2 {
+					t.Errorf("not in sync any more: %+v", p)
+				}
+				free.check(t)
+			})
+		})
+	}
+}
+
+// TestAThrottleThatIsTakenAwayHoldsNobody lifts a throttle that lets nothing through: the replica catches up at once.
+func TestAThrottleThatIsTakenAwayHoldsNobody(t *testing.T) {
+	for _, side := range []string{"leader", "follower"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 3)
+			w.only("moved", 1)
+			w.megabytes("moved", 4)
+			w.throttle(side, 1)
+			w.throttled("moved", side, "*")
+			w.reassign("moved", 1, 2)
+			time.Sleep(20 * time.Second)
+			if p := w.partition("moved"); len(p.ISR) != 1 {
+				t.Errorf("%s: in sync at a byte a second: %+v", side, p)
+			}
+			w.throttled("moved", side, "")
+			within(t, side+": catching up", w.await("moved", func(p kadm.PartitionDetail) bool { return len(p.ISR) == 2 }), 3*time.Second)
+		})
+	}
+}
