@@ -85,6 +85,18 @@ func (l *Leader) Repeats(n kafka.NodeID, offset kafka.Offset) bool {
 	return f != nil && f.sent && f.safe == offset
 }
 
+// LowWatermark is the least log start of the replicas whose nodes are active, the leader's own being start: all of them have deleted
+// what lies below. It is NoOffset while one of them was not heard of in this leadership.
+func (l *Leader) LowWatermark(start kafka.Offset) kafka.Offset {
+	for i := range l.followers {
+		f := &l.followers[i]
+		if _, active := l.given.Active[f.id]; active {
+			start = min(start, f.logStart)
+		}
+	}
+	return start
+}
+
 func (l *Leader) follower(n kafka.NodeID) *follower {
 	for i := range l.followers {
 		if l.followers[i].id == n {

@@ -110,7 +110,7 @@ func (f *replicaFetch) look() (enough bool, err error) {
 		}
 		if news {
 			f.results = append(f.results, r)
-			enough = enough || r.code != 0 || r.diverging != nil || s.keen && r.highWatermark > p.hw
+			enough = enough || r.code != 0 || r.diverging != nil || s.keen && r.highWatermark > p.hw || p.start >= 0 && r.logStart > p.start
 		}
 	}
 	clear(s.due[len(kept):])

@@ -137,6 +137,18 @@ func (l *Line) Reset(at kafka.Offset) {
 	l.at, l.broken = at, false
 }
 
+// Follow brings the line to an offset that may go back, unlike that of Advance: the line then begins anew.
+func (l *Line) Follow(at kafka.Offset) {
+	l.mu.Lock()
+	back := at < l.at
+	l.mu.Unlock()
+	if back {
+		l.Reset(at)
+		return
+	}
+	l.Advance(at)
+}
+
 // Waiting tells how many places are taken.
 func (l *Line) Waiting() int {
 	l.mu.Lock()

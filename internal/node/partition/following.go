@@ -161,15 +161,16 @@ func (p *Partition) LogEnd() kafka.Offset {
 // AwaitSafe joins w for everything below end to be safe on this node. It is woken before when the role changes.
 func (p *Partition) AwaitSafe(w *await.Waiter, end kafka.Offset) { p.secured.Join(w, end) }
 
-// Heard takes the high watermark and log start that the leader of an epoch told, after what it sent was appended.
-func (p *Partition) Heard(epoch kafka.LeaderEpoch, highWatermark, logStart kafka.Offset) {
+// Heard takes the high watermark and log start that the leader of an epoch told, after what it sent was appended. It tells whether the
+// log starts elsewhere now.
+func (p *Partition) Heard(epoch kafka.LeaderEpoch, highWatermark, logStart kafka.Offset) (moved bool) {
 	log, err := p.use()
 	if err != nil {
-		return
+		return false
 	}
 	defer p.role.RUnlock()
 	if p.followsIn(epoch) != nil {
-		return
+		return false
 	}
 	p.rules.Lock()
 	hw := replica.Follow(p.HighWatermark(), highWatermark, log.End())
@@ -179,9 +180,8 @@ func (p *Partition) Heard(epoch kafka.LeaderEpoch, highWatermark, logStart kafka
 	}
 	p.rules.Unlock()
 	p.replicated.Advance(hw)
-	if start := min(logStart, hw); start > log.Start() {
-		_ = log.AdvanceStart(start) // only an offline log refuses, whose next append says so
-	}
+	start := min(logStart, hw)
+	return start > log.Start() && log.AdvanceStart(start) == nil // only an offline log refuses, whose next append says so
 }
 
 // Diverged cuts the log off where it parts from the leader's, as its answer to a fetch in the epoch said. The next fetch tells

@@ -27,12 +27,13 @@ type Partition struct {
 	dir *dir
 	// cleared is closed when the folder of an earlier topic of this name is gone; nil when there was none.
 	cleared <-chan struct{}
-	// replicated is the line of the high watermark, secured that of what is safe in this node's own log.
-	replicated, secured await.Line
-	watchers            watchers // of followers, noted where the log's end advances, and more
-	settings            atomic.Pointer[settings]
-	highWatermark       atomic.Int64
-	dirty               atomic.Bool // queued with the flusher
+	// replicated is the line of the high watermark, secured that of what is safe in this node's own log, deleted that of the low
+	// watermark.
+	replicated, secured, deleted await.Line
+	watchers                     watchers // of followers, noted where the log's end advances, and more
+	settings                     atomic.Pointer[settings]
+	highWatermark                atomic.Int64
+	dirty                        atomic.Bool // queued with the flusher
 	// stalled is why the last flush could not be made, for want of room; nil once one was.
 	stalled atomic.Pointer[error]
 	damage  atomic.Pointer[damage] // set with role held; nil for a log that is well

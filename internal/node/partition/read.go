@@ -247,28 +247,6 @@ func (p *Partition) EndOfEpoch(current, e kafka.LeaderEpoch) (end EpochEnd, err 
 	return end, err
 }
 
-// DeleteBefore moves the log's start to off; -1 stands for the high watermark. It returns the new start.
-func (p *Partition) DeleteBefore(off kafka.Offset) (start kafka.Offset, err error) {
-	start = kafka.NoOffset
-	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {
-		hw := p.HighWatermark()
-		switch {
-		case !p.settings.Load().log.Delete:
-			return fmt.Errorf("cleanup.policy of %s has no delete: %w", p.tp.Topic, kerr.PolicyViolation)
-		case off == kafka.NoOffset:
-			off = hw
-		case off < 0 || off > hw:
-			return fmt.Errorf("offset %d is not in 0..%d: %w", off, hw, kerr.OffsetOutOfRange)
-		}
-		if err := log.AdvanceStart(off); err != nil {
-			return err
-		}
-		start = log.Start()
-		return nil
-	})
-	return start, err
-}
-
 // Producers lists the idempotent and transactional producers known to the log.
 func (p *Partition) Producers(now time.Time) (states []producers.State, err error) {
 	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {

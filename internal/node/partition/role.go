@@ -121,6 +121,7 @@ func (p *Partition) update(given metadata.Partition, c *settings) error {
 func (p *Partition) resetLines(log *commitlog.Log) {
 	p.replicated.Reset(p.HighWatermark())
 	p.secured.Reset(p.safe(log))
+	p.deleted.Reset(kafka.NoOffset)
 	p.watchers.note()
 }
 
@@ -128,6 +129,7 @@ func (p *Partition) resetLines(log *commitlog.Log) {
 func (p *Partition) breakLines() {
 	p.replicated.Break()
 	p.secured.Break()
+	p.deleted.Break()
 	p.watchers.note()
 }
 
@@ -179,10 +181,11 @@ func (p *Partition) regive(now time.Time, log *commitlog.Log) {
 	l := p.role.leader
 	p.rules.Lock()
 	l.Regive(now, p.leadership())
-	hw := p.raise(l, log)
+	hw, low := p.raise(l, log), l.LowWatermark(log.Start())
 	followed := l.Followed()
 	p.rules.Unlock()
 	p.replicated.Advance(hw)
+	p.deleted.Follow(low)
 	if followed { // perhaps since now
 		p.watchers.note()
 	}

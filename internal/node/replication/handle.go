@@ -69,7 +69,10 @@ func (f *fetcher) append(now time.Time, p *followed, a *kmsg.FetchResponseTopicP
 		}
 	}
 	p.failures = 0
-	p.part.Heard(p.at.Epoch, kafka.Offset(a.HighWatermark), kafka.Offset(a.LogStartOffset))
+	started := p.part.Heard(p.at.Epoch, kafka.Offset(a.HighWatermark), kafka.Offset(a.LogStartOffset))
+	if started && len(a.RecordBatches) == 0 { // the leader hears of it with the next request
+		f.moved = append(f.moved, p)
+	}
 	return nil
 }
 
