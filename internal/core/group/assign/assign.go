@@ -1,6 +1,6 @@
-// Package assign holds the assignors of the groups whose coordinator assigns the partitions (KIP-848): Uniform and Range.
-// They are functions: the same members and topics give the same assignment, whatever order the members come in. Nothing
-// that they are given is changed or kept.
+// Package assign holds the assignors of the groups whose coordinator assigns the partitions: Uniform and Range of consumer
+// groups (KIP-848), Simple of share groups (KIP-932). They are functions: the same members and topics give the same
+// assignment, whatever order the members come in. Nothing that they are given is changed or kept.
 package assign
 
 import (
