@@ -22,7 +22,7 @@ import (
 	"github.com/headrace/headrace/internal/link"
 	"github.com/headrace/headrace/internal/node/admin"
 	"github.com/headrace/headrace/internal/node/api"
-	"github.com/headrace/headrace/internal/node/coord"
+	"github.com/headrace/headrace/internal/node/groups"
 	"github.com/headrace/headrace/internal/node/logs"
 	"github.com/headrace/headrace/internal/node/partition"
 	"github.com/headrace/headrace/internal/node/quorum"
@@ -75,7 +75,7 @@ type Node struct {
 	static      atomic.Pointer[conf.Static]    // Options.Static with what was reloaded since
 	log         *commitlog.Log                 // the metadata log
 	quorum      *quorum.Quorum
-	groups      *coord.Runtime // made at the first publish, before quorum is ready
+	groups      *groups.Groups // made at the first publish, before quorum is ready
 	replicas    *replication.Replicas
 	epoch       atomic.Int64                     // of this node's registration; -1 before it
 	watch       *reach.Watch                     // nil where nobody can connect

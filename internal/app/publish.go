@@ -7,7 +7,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
 	"github.com/headrace/headrace/internal/core/metadata"
-	"github.com/headrace/headrace/internal/node/coord"
+	"github.com/headrace/headrace/internal/node/groups"
 )
 
 // publish hands a change of the metadata to the parts of this node. The quorum calls it, in order; a request that made the
@@ -47,13 +47,13 @@ func (n *Node) reconfigure(img *metadata.Image) {
 
 // newGroups makes the group coordinator. The topic that exists decides how groups are spread, not the configuration of
 // today.
-func (n *Node) newGroups(img *metadata.Image) *coord.Runtime {
+func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 	c := n.Config.Groups
 	partitions := c.OffsetsPartitions
 	if t, ok := img.Topic(kafka.OffsetsTopic); ok {
 		partitions = int32(len(t.Partitions))
 	}
-	return coord.New(coord.Config{
+	return groups.New(groups.Config{
 		Partitions: partitions,
 		Group: group.Config{
 			MinSessionTimeout: c.MinSession, MaxSessionTimeout: c.MaxSession,

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // FuzzApply gives the machine junk: an error is all that may come of it.
@@ -35,7 +36,7 @@ func FuzzApply(f *testing.F) {
 		s.Commit(1)
 		_ = s.ApplyTransactional(1, 4, key, value)
 		s.EndTransaction(2, 4, true)
-		s.Step(newWorld(1).now, Loaded{})
+		s.Step(newWorld(1).now, machine.Loaded{})
 		for id := range s.saved.All() {
 			s.describe(id, 6)
 		}

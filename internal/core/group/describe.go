@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // DescribeGroups 0 to 6, ListGroups 0 to 5, DeleteGroups 0 to 2 (3 brings a message). They see groups that are committed;
@@ -29,12 +31,12 @@ func describeError(req *kmsg.DescribeGroupsRequest, err error) *kmsg.DescribeGro
 	return resp
 }
 
-func (t *turn) describeGroups(r Request, req *kmsg.DescribeGroupsRequest) {
+func (t *turn) describeGroups(r machine.Request, req *kmsg.DescribeGroupsRequest) {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
 	for _, id := range req.Groups {
 		resp.Groups = append(resp.Groups, t.s.describe(id, r.Version))
 	}
-	t.reply(r.waiter(), resp)
+	t.reply(waiterOf(r), resp)
 }
 
 func (s *Shard) describe(id string, version int16) kmsg.DescribeGroupsResponseGroup {
@@ -80,10 +82,10 @@ func (s *Shard) committedGroup(id string) *group {
 // groupType is what ListGroups calls the groups of this machine.
 const groupType = "classic"
 
-func (t *turn) listGroups(r Request, req *kmsg.ListGroupsRequest) {
+func (t *turn) listGroups(r machine.Request, req *kmsg.ListGroupsRequest) {
 	resp := kmsg.NewPtrListGroupsResponse()
 	if r.Version >= 5 && len(req.TypesFilter) > 0 && !slices.ContainsFunc(req.TypesFilter, isClassic) {
-		t.reply(r.waiter(), resp)
+		t.reply(waiterOf(r), resp)
 		return
 	}
 	ids := make([]string, 0, t.s.saved.Len())
@@ -101,7 +103,7 @@ func (t *turn) listGroups(r Request, req *kmsg.ListGroupsRequest) {
 			Group: id, ProtocolType: g.protocolType, GroupState: g.state.String(), GroupType: groupType,
 		})
 	}
-	t.reply(r.waiter(), resp)
+	t.reply(waiterOf(r), resp)
 }
 
 func isClassic(filter string) bool { return strings.EqualFold(filter, groupType) }
@@ -114,7 +116,7 @@ func deleteError(req *kmsg.DeleteGroupsRequest, err error) *kmsg.DeleteGroupsRes
 	return resp
 }
 
-func (t *turn) deleteGroups(r Request, req *kmsg.DeleteGroupsRequest) {
+func (t *turn) deleteGroups(r machine.Request, req *kmsg.DeleteGroupsRequest) {
 	resp := kmsg.NewPtrDeleteGroupsResponse()
 	done := make(map[string]struct{}, len(req.Groups))
 	for _, id := range req.Groups {
@@ -125,7 +127,7 @@ func (t *turn) deleteGroups(r Request, req *kmsg.DeleteGroupsRequest) {
 		done[id] = struct{}{}
 		resp.Groups = append(resp.Groups, kmsg.DeleteGroupsResponseGroup{Group: id, ErrorCode: code(err)})
 	}
-	t.replyAfterCommit(r.waiter(), resp)
+	t.replyAfterCommit(waiterOf(r), resp)
 }
 
 // deleteGroup removes a group without members, and all its offsets.

@@ -63,8 +63,28 @@ func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 	return req.ResponseKind()
 }
 
-// AppendError is what members are told when the records of their group could not be written or committed in time.
-func AppendError(err error) error {
+// Refuse is the answer to a request that was not stepped on, or whose records are not committed, for the reason err. Clients of a
+// coordinator that loads keep their sessions; OffsetFetch clients know no better error for one that cannot commit.
+func Refuse(req kmsg.Request, version int16, err error) kmsg.Response {
+	loads := errors.Is(err, kerr.CoordinatorLoadInProgress)
+	if !loads {
+		err = appendError(err)
+	}
+	switch req.(type) {
+	case *kmsg.HeartbeatRequest:
+		if loads {
+			err = nil
+		}
+	case *kmsg.OffsetFetchRequest:
+		if errors.Is(err, kerr.CoordinatorNotAvailable) {
+			err = kerr.NotCoordinator
+		}
+	}
+	return ErrorResponse(req, version, err)
+}
+
+// appendError is what members are told when the records of their group could not be written or committed in time.
+func appendError(err error) error {
 	for _, is := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.NotCoordinator} {
 		if errors.Is(err, is) {
 			return kerr.NotCoordinator

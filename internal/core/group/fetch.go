@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // OffsetFetch, versions 1 to 10. From v2 null topics ask for all of them and the error is the group's; v7 brings require
@@ -47,7 +48,7 @@ func fetchingOf(req *kmsg.OffsetFetchRequest, version int16) (fetching, bool) {
 	return f, true
 }
 
-func (t *turn) offsetFetch(r Request, req *kmsg.OffsetFetchRequest) {
+func (t *turn) offsetFetch(r machine.Request, req *kmsg.OffsetFetchRequest) {
 	f, ok := fetchingOf(req, r.Version)
 	if !ok {
 		t.fail(r, kerr.InvalidRequest)
@@ -58,7 +59,7 @@ func (t *turn) offsetFetch(r Request, req *kmsg.OffsetFetchRequest) {
 		return
 	}
 	resp := kmsg.OffsetFetchResponseGroup{Group: f.group, Topics: t.s.fetch(f)}
-	t.answer(r.waiter(), fetchResponse(resp, r.Version), f.stable)
+	t.answer(waiterOf(r), fetchResponse(resp, r.Version), f.stable)
 }
 
 func (s *Shard) fetch(f fetching) []kmsg.OffsetFetchResponseGroupTopic {

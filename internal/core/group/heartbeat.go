@@ -3,6 +3,8 @@ package group
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // Heartbeat, versions 0 to 4. v3 brings static members.
@@ -13,8 +15,8 @@ func heartbeatResponse(err error) *kmsg.HeartbeatResponse {
 	return resp
 }
 
-func (t *turn) heartbeat(r Request, req *kmsg.HeartbeatRequest) {
-	t.reply(r.waiter(), heartbeatResponse(t.beat(req)))
+func (t *turn) heartbeat(r machine.Request, req *kmsg.HeartbeatRequest) {
+	t.reply(waiterOf(r), heartbeatResponse(t.beat(req)))
 }
 
 func (t *turn) beat(req *kmsg.HeartbeatRequest) error {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // JoinGroup, versions 0 to 9.
@@ -22,7 +24,7 @@ const (
 
 // joining is a JoinGroup under way: the request, and what of it the group will keep.
 type joining struct {
-	Request
+	machine.Request
 	req       *kmsg.JoinGroupRequest
 	protocols []protocol
 }
@@ -35,17 +37,17 @@ func joinError(memberID string, err error) *kmsg.JoinGroupResponse {
 	return resp
 }
 
-func (t *turn) joinGroup(r Request, req *kmsg.JoinGroupRequest) {
+func (t *turn) joinGroup(r machine.Request, req *kmsg.JoinGroupRequest) {
 	j := joining{Request: r, req: req}
 	if err := t.s.checkJoin(j); err != nil {
-		t.reply(r.waiter(), joinError(req.MemberID, err))
+		t.reply(waiterOf(r), joinError(req.MemberID, err))
 		return
 	}
 	j.protocols = copyProtocols(req.Protocols)
 	g := t.s.group(req.Group)
 	if g == nil {
 		if req.MemberID != "" {
-			t.reply(r.waiter(), joinError(req.MemberID, kerr.UnknownMemberID))
+			t.reply(waiterOf(r), joinError(req.MemberID, kerr.UnknownMemberID))
 			return
 		}
 		g = &group{id: strings.Clone(req.Group), stateSince: t.millis(), unsaved: true}
@@ -55,7 +57,7 @@ func (t *turn) joinGroup(r Request, req *kmsg.JoinGroupRequest) {
 	switch {
 	case !t.s.hasRoom(g, req.MemberID):
 		g.remove(req.MemberID)
-		t.reply(r.waiter(), joinError("", kerr.GroupMaxSizeReached))
+		t.reply(waiterOf(r), joinError("", kerr.GroupMaxSizeReached))
 	case req.MemberID == "":
 		t.joinNew(g, j)
 	default:
@@ -102,7 +104,7 @@ func (s *Shard) hasRoom(g *group, memberID string) bool {
 // joinNew is a JoinGroup without a member id.
 func (t *turn) joinNew(g *group, j joining) {
 	if !g.supports(j.req.ProtocolType, j.protocols) {
-		t.reply(j.waiter(), joinError("", kerr.InconsistentGroupProtocol))
+		t.reply(waiterOf(j.Request), joinError("", kerr.InconsistentGroupProtocol))
 		return
 	}
 	if j.req.InstanceID != nil {
@@ -121,13 +123,13 @@ func (t *turn) joinNew(g *group, j joining) {
 	}
 	g.pendingJoin[id] = struct{}{}
 	t.arm(g.session(id), time.Duration(j.req.SessionTimeoutMillis)*time.Millisecond)
-	t.reply(j.waiter(), joinError(id, kerr.MemberIDRequired))
+	t.reply(waiterOf(j.Request), joinError(id, kerr.MemberIDRequired))
 }
 
 // joinKnown is a JoinGroup with a member id.
 func (t *turn) joinKnown(g *group, j joining) {
 	if !g.supports(j.req.ProtocolType, j.protocols) {
-		t.reply(j.waiter(), joinError(j.req.MemberID, kerr.InconsistentGroupProtocol))
+		t.reply(waiterOf(j.Request), joinError(j.req.MemberID, kerr.InconsistentGroupProtocol))
 		return
 	}
 	if _, ok := g.pendingJoin[j.req.MemberID]; ok && j.req.InstanceID == nil {
@@ -135,7 +137,7 @@ func (t *turn) joinKnown(g *group, j joining) {
 		return
 	}
 	if err := g.check(j.req.MemberID, j.req.InstanceID); err != nil {
-		t.reply(j.waiter(), joinError(j.req.MemberID, err))
+		t.reply(waiterOf(j.Request), joinError(j.req.MemberID, err))
 		return
 	}
 	m := g.byID[j.req.MemberID]
@@ -149,11 +151,11 @@ func (t *turn) joinKnown(g *group, j joining) {
 		t.update(g, m, j)
 		t.rebalance(g)
 	case g.state == empty:
-		t.reply(j.waiter(), joinError(j.req.MemberID, kerr.UnknownMemberID))
+		t.reply(waiterOf(j.Request), joinError(j.req.MemberID, kerr.UnknownMemberID))
 	case g.state == completing:
-		t.reply(j.waiter(), g.joined(m, j.Version))
+		t.reply(waiterOf(j.Request), g.joined(m, j.Version))
 	default:
-		t.reply(j.waiter(), g.joinedAsFollower(m, j.Version))
+		t.reply(waiterOf(j.Request), g.joinedAsFollower(m, j.Version))
 	}
 }
 
@@ -169,7 +171,7 @@ func (t *turn) addMember(g *group, j joining, id string) {
 	}
 	m.protocols = j.protocols
 	m.rebalanceTimeout, m.sessionTimeout = j.timeouts()
-	m.join = j.waiter()
+	m.join = waiterOf(j.Request)
 	if g.state == preparing && g.previous == empty {
 		g.newMember = true
 	}
@@ -188,7 +190,7 @@ func (t *turn) update(g *group, m *member, j joining) {
 	m.protocols = j.protocols
 	g.count(m, 1)
 	m.rebalanceTimeout, m.sessionTimeout = j.timeouts()
-	m.join = j.waiter()
+	m.join = waiterOf(j.Request)
 }
 
 func (j joining) timeouts() (rebalance, session time.Duration) {

@@ -3,6 +3,8 @@ package group
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // LeaveGroup, versions 0 to 5. From v3 several members leave at once, static ones by their instance id alone; before,
@@ -10,7 +12,7 @@ import (
 
 const leaveInBatches = 3
 
-func (t *turn) leaveGroup(r Request, req *kmsg.LeaveGroupRequest) {
+func (t *turn) leaveGroup(r machine.Request, req *kmsg.LeaveGroupRequest) {
 	if err := checkGroupID(req.Group, false); err != nil {
 		t.fail(r, err)
 		return
@@ -44,7 +46,7 @@ func (t *turn) leaveGroup(r Request, req *kmsg.LeaveGroupRequest) {
 		resp.ErrorCode = resp.Members[0].ErrorCode
 		resp.Members = nil
 	}
-	t.answer(r.waiter(), resp, len(t.out.Records) > 0)
+	t.answer(waiterOf(r), resp, len(t.out.Records) > 0)
 }
 
 // leave takes one member out without a thought for the group. Administrators name static members by instance alone.

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // Offset is what a group has committed for a partition.
@@ -58,9 +59,9 @@ func commitError(req *kmsg.OffsetCommitRequest, err error) *kmsg.OffsetCommitRes
 	return resp
 }
 
-func (t *turn) offsetCommit(r Request, req *kmsg.OffsetCommitRequest) {
+func (t *turn) offsetCommit(r machine.Request, req *kmsg.OffsetCommitRequest) {
 	if err := t.checkCommit(r, req); err != nil {
-		t.reply(r.waiter(), commitError(req, err))
+		t.reply(waiterOf(r), commitError(req, err))
 		return
 	}
 	expires := int64(-1)
@@ -76,11 +77,11 @@ func (t *turn) offsetCommit(r Request, req *kmsg.OffsetCommitRequest) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	t.answer(r.waiter(), resp, len(t.out.Records) > 0)
+	t.answer(waiterOf(r), resp, len(t.out.Records) > 0)
 }
 
 // checkCommit refuses who may not commit, and counts the commit of a member as a heartbeat.
-func (t *turn) checkCommit(r Request, req *kmsg.OffsetCommitRequest) error {
+func (t *turn) checkCommit(r machine.Request, req *kmsg.OffsetCommitRequest) error {
 	if err := checkGroupID(req.Group, true); err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func tooLong(s string, limit int) bool {
 
 // OffsetDelete, version 0.
 
-func (t *turn) offsetDelete(r Request, req *kmsg.OffsetDeleteRequest) {
+func (t *turn) offsetDelete(r machine.Request, req *kmsg.OffsetDeleteRequest) {
 	if err := t.s.mayDeleteOffsets(req.Group); err != nil {
 		t.fail(r, err)
 		return
@@ -168,7 +169,7 @@ func (t *turn) offsetDelete(r Request, req *kmsg.OffsetDeleteRequest) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	t.replyAfterCommit(r.waiter(), resp)
+	t.replyAfterCommit(waiterOf(r), resp)
 }
 
 // mayDeleteOffsets: of a group with members only those of topics without subscribers, which only consumers tell.

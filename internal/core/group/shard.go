@@ -12,6 +12,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/timeline"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // Config bounds what members may ask for. DefaultConfig has Kafka's defaults; the zero value is not usable.
@@ -72,24 +73,7 @@ func New(cfg Config) *Shard {
 	}
 }
 
-// Event is what a Shard steps on: a Request, TimerFired, TopicsDeleted, Loaded, Committed or Failed.
-type Event interface{ event() }
-
-// Request is a client's request, answered by a Reply with its Ticket in this Step or in a later one. Tickets are not 0
-// and not used twice. Req is a JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch (v8 and later: one
-// group), OffsetDelete, DescribeGroups, DeleteGroups or ListGroups request.
-type Request struct {
-	Ticket     uint64
-	ClientID   string
-	ClientHost string // as Kafka prints an address: "/127.0.0.1"
-	Version    int16
-	Req        kmsg.Request
-}
-
-// TimerFired says that a Timer's time has come. A timer that was moved or stopped meanwhile must not fire.
-type TimerFired struct{ ID TimerID }
-
-// TopicsDeleted asks for the end of what was committed for topics that are gone.
+// TopicsDeleted is an event: it asks for the end of what was committed for topics that are gone.
 type TopicsDeleted struct{ Topics []DeletedTopic }
 
 // DeletedTopic is a topic that is gone. Offsets of a later topic of the same name stay, when ID is not zero.
@@ -98,102 +82,44 @@ type DeletedTopic struct {
 	ID   kafka.TopicID
 }
 
-// Loaded follows the last Apply of a load: the members found in the log get their session timers.
-type Loaded struct{}
-
-// Committed says that the records of the Step that gave out Write are committed, Commit having been called.
-type Committed struct{ Write uint64 }
-
-// Failed says that the records of the Step that gave out Write were not appended (Revert having been called) or not
-// committed in time. Err is the kerr.Error that waiting members are told.
-type Failed struct {
-	Write uint64
-	Err   error
-}
-
-func (Request) event()       {}
-func (TimerFired) event()    {}
-func (TopicsDeleted) event() {}
-func (Loaded) event()        {}
-func (Committed) event()     {}
-func (Failed) event()        {}
-
-// Output is what one Step asks for. The caller appends Records (which may be split over several batches, in order) and
-// gives each to Apply at once, before the next Step.
-type Output struct {
-	Records []Record
-	Replies []Reply
-	Timers  []Timer
-	// Write, when not 0, asks for a Committed or a Failed event about Records.
-	Write uint64
-}
-
-// Record is a record for __consumer_offsets. A nil Value is a tombstone.
-type Record struct{ Key, Value []byte }
-
-// Reply answers the request with Ticket. AfterCommit means: not before everything applied so far is committed; when that
-// fails, the request is answered by ErrorResponse instead.
-type Reply struct {
-	Ticket      uint64
-	Response    kmsg.Response
-	AfterCommit bool
-}
-
-// Timer moves the timer ID to At, or stops it when At is zero.
-type Timer struct {
-	ID TimerID
-	At time.Time
-}
-
-// TimerID names a timer; a Shard has at most one running timer of each.
-type TimerID struct {
-	Kind          TimerKind
-	Group, Member string
-}
-
-// TimerKind is what a timer waits for.
-type TimerKind int8
-
-// The kinds of timers.
+// The kinds of timers. Their Of is the group, but for ExpiryTimer, which has none.
 const (
-	SessionTimer TimerKind = iota // a member's heartbeat, or its joining with the id it was given
-	JoinTimer                     // a group's members joining
-	SyncTimer                     // a group's members fetching their assignment
-	ExpiryTimer                   // the next look at the age of offsets
+	SessionTimer machine.TimerKind = iota // a member's heartbeat, or its joining with the id it was given
+	JoinTimer                             // a group's members joining
+	SyncTimer                             // a group's members fetching their assignment
+	ExpiryTimer                           // the next look at the age of offsets
 )
 
-// String is the kind's name in scripts.
-func (k TimerKind) String() string { return [...]string{"session", "join", "sync", "expiry"}[k] }
-
-// Step decides what follows from ev. It changes nothing durable.
-func (s *Shard) Step(now time.Time, ev Event) Output {
+// Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch (v8 and later:
+// one group), OffsetDelete, DescribeGroups, DeleteGroups and ListGroups requests, and takes TopicsDeleted.
+func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 	t := &turn{s: s, now: now}
 	switch ev := ev.(type) {
-	case Request:
+	case machine.Request:
 		t.request(ev)
-	case TimerFired:
+	case machine.TimerFired:
 		t.timerFired(ev.ID)
 	case TopicsDeleted:
 		t.topicsDeleted(ev.Topics)
-	case Loaded:
+	case machine.Loaded:
 		t.loaded()
-	case Committed:
+	case machine.Committed:
 		if w, ok := t.settle(ev.Write); ok {
 			w.committed(t)
 		}
-	case Failed:
+	case machine.Failed:
 		if w, ok := t.settle(ev.Write); ok {
-			w.failed(t, ev.Err)
+			w.failed(t, appendError(ev.Err))
 		}
 	}
 	if !s.sweeping && (s.saved.Len() > 0 || len(s.live) > 0 || len(t.out.Records) > 0) {
 		s.sweeping = true
-		t.arm(TimerID{Kind: ExpiryTimer}, s.cfg.RetentionCheckInterval)
+		t.arm(machine.TimerID{Kind: ExpiryTimer}, s.cfg.RetentionCheckInterval)
 	}
 	return t.out
 }
 
-func (t *turn) request(r Request) {
+func (t *turn) request(r machine.Request) {
 	switch req := r.Req.(type) {
 	case *kmsg.JoinGroupRequest:
 		t.joinGroup(r, req)
@@ -220,14 +146,14 @@ func (t *turn) request(r Request) {
 	}
 }
 
-func (t *turn) timerFired(id TimerID) {
+func (t *turn) timerFired(id machine.TimerID) {
 	switch id.Kind {
 	case SessionTimer:
-		t.sessionExpired(id.Group, id.Member)
+		t.sessionExpired(id.Of, id.Member)
 	case JoinTimer:
-		t.joinTimeout(id.Group)
+		t.joinTimeout(id.Of)
 	case SyncTimer:
-		t.syncTimeout(id.Group)
+		t.syncTimeout(id.Of)
 	case ExpiryTimer:
 		t.sweep()
 	}

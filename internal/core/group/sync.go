@@ -6,13 +6,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // SyncGroup, versions 0 to 5. v3 brings static members; v5 must name the protocol, and it must be the group's.
 
 const syncNamesProtocol = 5
 
-func (t *turn) syncGroup(r Request, req *kmsg.SyncGroupRequest) {
+func (t *turn) syncGroup(r machine.Request, req *kmsg.SyncGroupRequest) {
 	g, err := t.s.checkSync(r, req)
 	if err != nil {
 		t.fail(r, err)
@@ -24,18 +26,18 @@ func (t *turn) syncGroup(r Request, req *kmsg.SyncGroupRequest) {
 		t.fail(r, kerr.RebalanceInProgress)
 	case completing:
 		t.answerSync(m, syncError(kerr.RebalanceInProgress)) // an earlier one, given up by the client
-		m.sync = r.waiter()
+		m.sync = waiterOf(r)
 		delete(g.pendingSync, m.id)
 		if g.isLeader(m.id) {
 			t.writeAssignment(g, req.GroupAssignment)
 		}
 	case stable:
 		delete(g.pendingSync, m.id)
-		t.reply(r.waiter(), g.synced(m))
+		t.reply(waiterOf(r), g.synced(m))
 	}
 }
 
-func (s *Shard) checkSync(r Request, req *kmsg.SyncGroupRequest) (*group, error) {
+func (s *Shard) checkSync(r machine.Request, req *kmsg.SyncGroupRequest) (*group, error) {
 	if r.Version >= syncNamesProtocol && (req.ProtocolType == nil || req.Protocol == nil) {
 		return nil, kerr.InconsistentGroupProtocol
 	}

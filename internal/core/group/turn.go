@@ -4,13 +4,15 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // turn is one Step under way: its time and what it has asked for so far.
 type turn struct {
 	s   *Shard
 	now time.Time
-	out Output
+	out machine.Output
 }
 
 // waiter is a parked request; ticket 0 means none.
@@ -41,7 +43,7 @@ func (t *turn) settle(write uint64) (pendingWrite, bool) {
 }
 
 func (t *turn) record(key, value []byte) {
-	t.out.Records = append(t.out.Records, Record{Key: key, Value: value})
+	t.out.Records = append(t.out.Records, machine.Record{Key: key, Value: value})
 }
 
 // reply answers at once.
@@ -55,22 +57,22 @@ func (t *turn) answer(w waiter, resp kmsg.Response, afterCommit bool) {
 		return
 	}
 	resp.SetVersion(w.version)
-	t.out.Replies = append(t.out.Replies, Reply{Ticket: w.ticket, Response: resp, AfterCommit: afterCommit})
+	t.out.Replies = append(t.out.Replies, machine.Reply{Ticket: w.ticket, Response: resp, AfterCommit: afterCommit})
 }
 
 // fail answers r with err in the shape of its own response.
-func (t *turn) fail(r Request, err error) {
-	t.reply(r.waiter(), ErrorResponse(r.Req, r.Version, err))
+func (t *turn) fail(r machine.Request, err error) {
+	t.reply(waiterOf(r), ErrorResponse(r.Req, r.Version, err))
 }
 
-func (r Request) waiter() waiter { return waiter{ticket: r.Ticket, version: r.Version} }
+func waiterOf(r machine.Request) waiter { return waiter{ticket: r.Ticket, version: r.Version} }
 
-func (t *turn) arm(id TimerID, after time.Duration) {
-	t.out.Timers = append(t.out.Timers, Timer{ID: id, At: t.now.Add(max(after, 0))})
+func (t *turn) arm(id machine.TimerID, after time.Duration) {
+	t.out.Timers = append(t.out.Timers, machine.Timer{ID: id, At: t.now.Add(max(after, 0))})
 }
 
-func (t *turn) disarm(id TimerID) {
-	t.out.Timers = append(t.out.Timers, Timer{ID: id})
+func (t *turn) disarm(id machine.TimerID) {
+	t.out.Timers = append(t.out.Timers, machine.Timer{ID: id})
 }
 
 // millis is this turn's time as records have it.
@@ -101,8 +103,10 @@ func (t *turn) drop(g *group) {
 	}
 }
 
-func (g *group) timer(kind TimerKind) TimerID { return TimerID{Kind: kind, Group: g.id} }
+func (g *group) timer(kind machine.TimerKind) machine.TimerID {
+	return machine.TimerID{Kind: kind, Of: g.id}
+}
 
-func (g *group) session(member string) TimerID {
-	return TimerID{Kind: SessionTimer, Group: g.id, Member: member}
+func (g *group) session(member string) machine.TimerID {
+	return machine.TimerID{Kind: SessionTimer, Of: g.id, Member: member}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // world runs one Shard as node/coord does, on virtual time and a log in memory. Records are committed at once unless
@@ -21,9 +22,9 @@ type world struct {
 	cfg     Config
 	s       *Shard
 	now     time.Time
-	log     []Record
+	log     []machine.Record
 	hw      kafka.Offset
-	timers  map[TimerID]time.Time
+	timers  map[machine.TimerID]time.Time
 	tickets uint64
 	hold    bool
 	waiting []waitingStep
@@ -34,12 +35,12 @@ type world struct {
 
 type waitingStep struct {
 	base, next kafka.Offset
-	out        Output
+	out        machine.Output
 }
 
 func newWorld(seed uint64) *world {
 	cfg := DefaultConfig(rand.New(rand.NewPCG(seed, 7)))
-	w := &world{cfg: cfg, s: New(cfg), now: time.UnixMilli(1_000_000), timers: map[TimerID]time.Time{}, uuids: map[string]string{}}
+	w := &world{cfg: cfg, s: New(cfg), now: time.UnixMilli(1_000_000), timers: map[machine.TimerID]time.Time{}, uuids: map[string]string{}}
 	w.onReply = func(ticket uint64, resp kmsg.Response) { w.printf("#%d %s", ticket, w.show(asSent(resp))) }
 	return w
 }
@@ -51,13 +52,13 @@ func (w *world) printf(format string, args ...any) {
 // request steps on req and returns its ticket.
 func (w *world) request(client string, req kmsg.Request) uint64 {
 	w.tickets++
-	w.step(Request{Ticket: w.tickets, ClientID: client, ClientHost: "/host", Version: req.GetVersion(), Req: req})
+	w.step(machine.Request{Ticket: w.tickets, ClientID: client, ClientHost: "/host", Version: req.GetVersion(), Req: req})
 	return w.tickets
 }
 
-func (w *world) step(ev Event) {
+func (w *world) step(ev machine.Event) {
 	out := w.s.Step(w.now, ev)
-	st := waitingStep{base: kafka.Offset(len(w.log)), out: Output{Write: out.Write}}
+	st := waitingStep{base: kafka.Offset(len(w.log)), out: machine.Output{Write: out.Write}}
 	for _, rec := range out.Records {
 		if err := w.s.Apply(kafka.Offset(len(w.log)), rec.Key, rec.Value, w.now.UnixMilli()); err != nil {
 			panic(err)
@@ -97,7 +98,7 @@ func (w *world) commit() {
 			w.onReply(r.Ticket, r.Response)
 		}
 		if st.out.Write != 0 {
-			w.step(Committed{Write: st.out.Write})
+			w.step(machine.Committed{Write: st.out.Write})
 		}
 	}
 }
@@ -113,19 +114,26 @@ func (w *world) fail(err error) {
 			w.printf("#%d refused: %v", r.Ticket, err)
 		}
 		if st.out.Write != 0 {
-			w.step(Failed{Write: st.out.Write, Err: err})
+			w.step(machine.Failed{Write: st.out.Write, Err: err})
 		}
 	}
+}
+
+// kindNames are those of timers in scripts.
+var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry"}
+
+func nameOf(id machine.TimerID) string {
+	return fmt.Sprint(kindNames[id.Kind], " ", id.Of, " ", id.Member)
 }
 
 // advance lets time pass, firing timers on the way in order.
 func (w *world) advance(d time.Duration) {
 	end := w.now.Add(d)
 	for {
-		var first TimerID
+		var first machine.TimerID
 		at := end.Add(1)
 		for id, t := range w.timers {
-			if t.Before(at) || t.Equal(at) && fmt.Sprint(id) < fmt.Sprint(first) {
+			if t.Before(at) || t.Equal(at) && nameOf(id) < nameOf(first) {
 				first, at = id, t
 			}
 		}
@@ -135,9 +143,9 @@ func (w *world) advance(d time.Duration) {
 		w.now = at
 		delete(w.timers, first)
 		if first.Kind != ExpiryTimer {
-			w.printf("[%s] %s timer of %s %s", at.Sub(time.UnixMilli(1_000_000)), first.Kind, first.Group, w.short(first.Member))
+			w.printf("[%s] %s timer of %s %s", at.Sub(time.UnixMilli(1_000_000)), kindNames[first.Kind], first.Of, w.short(first.Member))
 		}
-		w.step(TimerFired{ID: first})
+		w.step(machine.TimerFired{ID: first})
 	}
 	w.now = end
 }
@@ -170,9 +178,9 @@ func (w *world) dump(s *Shard) string {
 // reload goes on with a Shard made from the log, as after a move of the coordinator.
 func (w *world) reload() {
 	w.s = w.replay()
-	w.timers = map[TimerID]time.Time{}
+	w.timers = map[machine.TimerID]time.Time{}
 	w.waiting = nil
-	w.step(Loaded{})
+	w.step(machine.Loaded{})
 }
 
 var uuidPattern = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
@@ -322,7 +330,7 @@ func showSubscription(metadata []byte) string {
 	return strings.Join(topics, ",")
 }
 
-func (w *world) showRecord(rec Record) string {
+func (w *world) showRecord(rec machine.Record) string {
 	r := kbin.Reader{Src: rec.Key}
 	var b strings.Builder
 	switch r.Int16() {

@@ -28,9 +28,6 @@ type Machine interface {
 	Commit(upto kafka.Offset)
 	// Revert undoes what was applied at from and above, none of it being committed: the records are not in the log.
 	Revert(from kafka.Offset)
-	// Refuse is the answer to req where Step was not asked, or the records of its Step were not committed: err says why. It
-	// may be called from any goroutine.
-	Refuse(req kmsg.Request, version int16, err error) kmsg.Response
 }
 
 // Event is what a Machine steps on: Request, TimerFired, Loaded, Committed, Failed, or one of the machine's own.
@@ -79,7 +76,7 @@ type Output struct {
 type Record struct{ Key, Value []byte }
 
 // Reply answers the request with Ticket. AfterCommit means: not before everything applied so far is committed; when that
-// fails, the request is answered by Refuse instead.
+// fails, the request is refused instead: see coord.Config.
 type Reply struct {
 	Ticket      uint64
 	Response    kmsg.Response

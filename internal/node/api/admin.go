@@ -11,7 +11,7 @@ import (
 	"github.com/headrace/headrace/internal/node/coord"
 )
 
-// Groups is this node's group coordinator: coord.Runtime is the one implementation.
+// Groups is this node's group coordinator: groups.Groups is the one implementation.
 type Groups interface {
 	// Submit answers one request about one group. What it keeps of the request must not alias a frame.
 	Submit(ctx context.Context, group string, client coord.ClientInfo, req kmsg.Request) (kmsg.Response, error)

@@ -5,7 +5,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // jump moves a time's wall clock and leaves its monotonic reading, as a correction of the machine's clock does. There is no
@@ -33,8 +33,8 @@ func TestTimersDoNotSeeAClockThatJumps(t *testing.T) {
 	for _, before := range jumps {
 		for _, after := range jumps {
 			var ts timers
-			id := group.TimerID{Kind: group.SessionTimer, Group: "g", Member: "m"}
-			ts.change(group.Timer{ID: id, At: jump(t, began, before).Add(10 * time.Second)})
+			id := machine.TimerID{Of: "g", Member: "m"}
+			ts.change(machine.Timer{ID: id, At: jump(t, began, before).Add(10 * time.Second)})
 			if _, over := ts.pop(jump(t, began.Add(9*time.Second), after)); over {
 				t.Errorf("over after 9 s of 10, when the clock went from %v to %v", before, after)
 			}

@@ -1,4 +1,4 @@
-package coord
+package coord_test
 
 import (
 	"context"
@@ -17,10 +17,12 @@ import (
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/node/coord"
+	"github.com/headrace/headrace/internal/node/groups"
 )
 
 // inBubble runs f with a Runtime that leads partition 0, the only one, on a log of its own.
-func inBubble(t *testing.T, f func(t *testing.T, r *Runtime, l *memLog)) {
+func inBubble(t *testing.T, f func(t *testing.T, r *groups.Groups, l *memLog)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRuntime(1)
@@ -32,13 +34,13 @@ func inBubble(t *testing.T, f func(t *testing.T, r *Runtime, l *memLog)) {
 	})
 }
 
-func newRuntime(partitions int32) *Runtime {
-	return New(Config{Partitions: partitions, Group: group.DefaultConfig(nil), Rand: rand.New(rand.NewPCG(1, 2))})
+func newRuntime(partitions int32) *groups.Groups {
+	return groups.New(groups.Config{Partitions: partitions, Group: group.DefaultConfig(nil), Rand: rand.New(rand.NewPCG(1, 2))})
 }
 
-func submit(t *testing.T, r *Runtime, group string, req kmsg.Request) kmsg.Response {
+func submit(t *testing.T, r *groups.Groups, group string, req kmsg.Request) kmsg.Response {
 	t.Helper()
-	resp, err := r.Submit(t.Context(), group, ClientInfo{ID: "c", Host: "/127.0.0.1"}, req)
+	resp, err := r.Submit(t.Context(), group, coord.ClientInfo{ID: "c", Host: "/127.0.0.1"}, req)
 	if err != nil {
 		t.Error(err)
 		return req.ResponseKind()
@@ -49,7 +51,7 @@ func submit(t *testing.T, r *Runtime, group string, req kmsg.Request) kmsg.Respo
 	return resp
 }
 
-func commit(t *testing.T, r *Runtime, group string, partition int32, offset int64) error {
+func commit(t *testing.T, r *groups.Groups, group string, partition int32, offset int64) error {
 	t.Helper()
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version = 9
@@ -58,7 +60,7 @@ func commit(t *testing.T, r *Runtime, group string, partition int32, offset int6
 	return kerr.ErrorForCode(submit(t, r, group, req).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode)
 }
 
-func fetch(t *testing.T, r *Runtime, group string, partition int32, stable bool) (int64, error) {
+func fetch(t *testing.T, r *groups.Groups, group string, partition int32, stable bool) (int64, error) {
 	t.Helper()
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version = 9
@@ -71,7 +73,7 @@ func fetch(t *testing.T, r *Runtime, group string, partition int32, stable bool)
 	return g.Topics[0].Partitions[0].Offset, nil
 }
 
-func join(t *testing.T, r *Runtime, group, id string) *kmsg.JoinGroupResponse {
+func join(t *testing.T, r *groups.Groups, group, id string) *kmsg.JoinGroupResponse {
 	t.Helper()
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Version = 3
@@ -81,7 +83,7 @@ func join(t *testing.T, r *Runtime, group, id string) *kmsg.JoinGroupResponse {
 	return submit(t, r, group, req).(*kmsg.JoinGroupResponse)
 }
 
-func sync1(t *testing.T, r *Runtime, group string, j *kmsg.JoinGroupResponse) *kmsg.SyncGroupResponse {
+func sync1(t *testing.T, r *groups.Groups, group string, j *kmsg.JoinGroupResponse) *kmsg.SyncGroupResponse {
 	t.Helper()
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Version = 4
@@ -92,7 +94,7 @@ func sync1(t *testing.T, r *Runtime, group string, j *kmsg.JoinGroupResponse) *k
 	return submit(t, r, group, req).(*kmsg.SyncGroupResponse)
 }
 
-func beat(t *testing.T, r *Runtime, group string, j *kmsg.JoinGroupResponse) error {
+func beat(t *testing.T, r *groups.Groups, group string, j *kmsg.JoinGroupResponse) error {
 	t.Helper()
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Version = 4
@@ -100,7 +102,7 @@ func beat(t *testing.T, r *Runtime, group string, j *kmsg.JoinGroupResponse) err
 	return kerr.ErrorForCode(submit(t, r, group, req).(*kmsg.HeartbeatResponse).ErrorCode)
 }
 
-func describe(t *testing.T, r *Runtime, group string) string {
+func describe(t *testing.T, r *groups.Groups, group string) string {
 	t.Helper()
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Version = 6
@@ -116,7 +118,7 @@ func wantErr(t *testing.T, what string, got error, want error) {
 }
 
 func TestGroupLivesAndItsMemberExpires(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		l.delay = 20 * time.Millisecond
 		began := time.Now()
 		j := join(t, r, "g", "")
@@ -147,7 +149,7 @@ func TestGroupLivesAndItsMemberExpires(t *testing.T) {
 }
 
 func TestCommitIsAnsweredAndReadWhenItIsCommitted(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		l.held = true
 		done := make(chan error, 1)
 		go func() { done <- commit(t, r, "g", 0, 5) }()
@@ -179,7 +181,7 @@ func TestCommitIsAnsweredAndReadWhenItIsCommitted(t *testing.T) {
 }
 
 func TestFailedAppendTakesStateBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		wantErr(t, "commit", commit(t, r, "g", 0, 5), nil)
 		for _, c := range []struct{ append, told error }{
 			{kerr.NotEnoughReplicas, kerr.CoordinatorNotAvailable},
@@ -208,7 +210,7 @@ func TestFailedAppendTakesStateBack(t *testing.T) {
 }
 
 func TestEventsThatWaitShareAnAppend(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		l.writing = time.Millisecond
 		var wg sync.WaitGroup
 		for i := range 100 {
@@ -227,7 +229,7 @@ func TestEventsThatWaitShareAnAppend(t *testing.T) {
 }
 
 func TestWriteThatIsNotCommittedInTimeIsRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		l.held = true
 		began := time.Now()
 		wantErr(t, "commit", commit(t, r, "g", 0, 5), kerr.CoordinatorNotAvailable)
@@ -244,7 +246,7 @@ func TestWriteThatIsNotCommittedInTimeIsRefused(t *testing.T) {
 func TestResignAndCloseEndAllWaits(t *testing.T) {
 	for _, how := range []string{"resign", "close", "lost"} {
 		t.Run(how, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+			inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 				l.held = true
 				var wg sync.WaitGroup
 				wg.Go(func() {
@@ -269,7 +271,7 @@ func TestResignAndCloseEndAllWaits(t *testing.T) {
 }
 
 func TestLeadLoadsWhatTheLogHolds(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		j := join(t, r, "g", "")
 		sync1(t, r, "g", j)
 		for i := range int32(300) {
@@ -304,7 +306,7 @@ func TestLeadLoadsWhatTheLogHolds(t *testing.T) {
 
 // The topic may be deleted, and made anew by who asks for a coordinator next: its leader epochs begin anew.
 func TestALogMadeAnewIsCoordinated(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		r.Lead(0, l, 7)
 		synctest.Wait()
 		wantErr(t, "commit", commit(t, r, "g", 0, 5), nil)
@@ -319,7 +321,7 @@ func TestALogMadeAnewIsCoordinated(t *testing.T) {
 }
 
 func TestLogThatCannotBeReadIsNotCoordinated(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		b := batch.NewBuilder(batch.BuilderConfig{})
 		b.Append(1, []byte{0, 2, 0}, nil, nil)
 		bad := &memLog{}
@@ -333,8 +335,8 @@ func TestLogThatCannotBeReadIsNotCoordinated(t *testing.T) {
 }
 
 func TestOffsetsOfDeletedTopicsEnd(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
-		r.cfg.MaxBatch = 500 // so that the tombstones take several batches
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
+		r.Limit(500, 0) // so that the tombstones take several batches
 		for i := range int32(50) {
 			wantErr(t, "commit", commit(t, r, "g", i, int64(i)), nil)
 		}
@@ -358,8 +360,8 @@ func TestOffsetsOfDeletedTopicsEnd(t *testing.T) {
 }
 
 func TestRecordThatIsTooLargeIsRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
-		r.cfg.MaxBatch = 200
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
+		r.Limit(200, 0)
 		wantErr(t, "commit", commit(t, r, "g"+strings.Repeat("x", 200), 0, 1), kerr.UnknownServerError)
 		wantErr(t, "commit", commit(t, r, "g", 0, 1), nil)
 		if off, err := fetch(t, r, "g", 0, true); off != 1 || err != nil {
@@ -369,7 +371,7 @@ func TestRecordThatIsTooLargeIsRefused(t *testing.T) {
 }
 
 func TestForeignAppendMakesTheShardLoadAgain(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		wantErr(t, "commit", commit(t, r, "g", 0, 1), nil)
 		b := batch.NewBuilder(batch.BuilderConfig{})
 		b.Append(1, []byte{0, 99}, nil, nil)
@@ -386,7 +388,7 @@ func TestForeignAppendMakesTheShardLoadAgain(t *testing.T) {
 }
 
 func TestClientThatIsGoneLeavesNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		l.held = true
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
@@ -394,16 +396,15 @@ func TestClientThatIsGoneLeavesNothing(t *testing.T) {
 			req.Version = 3
 			req.Group, req.ProtocolType, req.SessionTimeoutMillis = "g", "consumer", 10_000
 			req.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
-			if _, err := r.Submit(ctx, "g", ClientInfo{}, req); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := r.Submit(ctx, "g", coord.ClientInfo{}, req); !errors.Is(err, context.DeadlineExceeded) {
 				t.Error(err)
 			}
 			cancel()
-			if _, err := r.Submit(ctx, "g", ClientInfo{}, req); err == nil {
+			if _, err := r.Submit(ctx, "g", coord.ClientInfo{}, req); err == nil {
 				t.Error("a request of a client that is gone was taken")
 			}
 		}
-		s := r.shard(0)
-		if n := len(s.calls.byTicket); n != 0 {
+		if n := r.Calls(0); n != 0 {
 			t.Errorf("%d calls are kept", n)
 		}
 	})
@@ -421,12 +422,9 @@ func TestIdleShardsHaveNoGoroutine(t *testing.T) {
 		}
 		synctest.Wait()
 		for p := range int32(50) {
-			s := r.shard(p)
-			s.mu.Lock()
-			if s.mu.running || s.mu.state != active {
-				t.Errorf("partition %d: running %v, state %d", p, s.mu.running, s.mu.state)
+			if err := r.Idle(p); err != nil {
+				t.Error(err)
 			}
-			s.mu.Unlock()
 		}
 		time.Sleep(8 * 24 * time.Hour) // the retention
 		list, err := r.ListGroups(t.Context(), kmsg.NewPtrListGroupsRequest())
@@ -438,8 +436,8 @@ func TestIdleShardsHaveNoGoroutine(t *testing.T) {
 }
 
 func TestFullInboxTellsClientsToComeBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
-		r.cfg.MaxInbox = 10
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
+		r.Limit(0, 10)
 		l.writing = time.Second
 		var wg sync.WaitGroup
 		var mu sync.Mutex

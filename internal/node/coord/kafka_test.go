@@ -1,4 +1,4 @@
-package coord
+package coord_test
 
 import (
 	"flag"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/node/groups"
 )
 
 var writeSegment = flag.String("segment", "", "write a segment of __consumer_offsets to this file, for Apache Kafka's kafka-dump-log --offsets-decoder")
@@ -71,7 +72,7 @@ func loadSegment(t *testing.T, name string) {
 
 // TestSegmentIsLoadedAsItWasWritten writes every kind of record through a Runtime and loads them with another one.
 func TestSegmentIsLoadedAsItWasWritten(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, l *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, l *memLog) {
 		j := join(t, r, "g", "")
 		sync1(t, r, "g", j)
 		wantErr(t, "commit", commit(t, r, "simple", 0, 7), nil)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // loadChunk is how much of the log is read at a time.
@@ -19,27 +19,27 @@ const loadChunk = 1 << 20
 func (s *shard) load() {
 	began := time.Now()
 	err := s.replay()
-	log := s.rt.cfg.Log.With("partition", name(s.partition), "epoch", s.epoch)
+	log := s.rt.cfg.Log.With("partition", s.rt.name(s.place.Partition), "epoch", s.place.Epoch)
 	switch {
 	case errors.Is(err, errEnded):
 		return
 	case errors.Is(err, kerr.NotLeaderForPartition):
 		// The partition is led elsewhere, or in another epoch, before the metadata said so here; when it does this shard ends.
-		log.Info("group coordinator not loaded: its partition is not led here", "error", err)
+		log.Info("coordinator not loaded: its partition is not led here", "error", err)
 		s.machine = nil
 		s.become(failed)
 		return
 	case err != nil:
-		log.Error("group coordinator cannot load", "error", err)
+		log.Error("coordinator cannot load", "error", err)
 		s.machine = nil
 		s.become(failed)
 		return
 	}
 	now := time.Now()
 	if s.next > 0 { // a new one has nothing to tell
-		log.Info("group coordinator loaded", "records_to", s.next, "took", now.Sub(began))
+		log.Info("coordinator loaded", "records_to", s.next, "took", now.Sub(began))
 	}
-	s.step(now, group.Loaded{})
+	s.step(now, machine.Loaded{})
 	s.become(active)
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 )
 
-// PartitionLog is a partition of __consumer_offsets that this node leads. While a shard runs on it nothing else appends
+// PartitionLog is a partition of the topic that this node leads. While a shard runs on it nothing else appends
 // to it. Its methods may be called from any goroutine.
 type PartitionLog interface {
 	// Append writes v, whose batch is the log's from now on, as the leader of epoch, and returns the offset of its first

@@ -5,7 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // run is the shard's goroutine. It ends when the shard has nothing to do, and is started again by poke.
@@ -41,7 +41,7 @@ func (s *shard) run() {
 }
 
 // take empties the inbox. idle means that run was to end and has, as far as poke is concerned.
-func (s *shard) take(first bool) (events []group.Event, st state, idle bool) {
+func (s *shard) take(first bool) (events []machine.Event, st state, idle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	events, s.mu.inbox = s.mu.inbox, nil
@@ -78,12 +78,15 @@ func (s *shard) wait() {
 }
 
 // step has the machine decide on ev and does what it asks for.
-func (s *shard) step(now time.Time, ev group.Event) {
+func (s *shard) step(now time.Time, ev machine.Event) {
 	out, ok := s.decide(now, ev)
 	if !ok {
 		return
 	}
 	s.timers.set(out.Timers)
+	for _, t := range out.Tasks {
+		s.rt.cfg.Do(s.place, t, s.tell)
+	}
 	st := step{write: out.Write, deadline: now.Add(s.rt.cfg.WriteTimeout)}
 	for _, reply := range out.Replies {
 		if reply.AfterCommit {
@@ -109,11 +112,10 @@ func (s *shard) step(now time.Time, ev group.Event) {
 }
 
 // decide is the machine's Step, with the request, if ev is one, safe from being given up meanwhile.
-func (s *shard) decide(now time.Time, ev group.Event) (group.Output, bool) {
-	if l, ok := ev.(look); ok {
-		groups, left := s.machine.Summaries(l.most)
-		l.seen <- seen{groups, left}
-		return group.Output{}, false
+func (s *shard) decide(now time.Time, ev machine.Event) (machine.Output, bool) {
+	if l, ok := ev.(*look); ok {
+		l.at(s.machine)
+		return machine.Output{}, false
 	}
 	q, isCall := ev.(queued)
 	if !isCall {
@@ -122,7 +124,7 @@ func (s *shard) decide(now time.Time, ev group.Event) (group.Output, bool) {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if q.gone {
-		return group.Output{}, false
+		return machine.Output{}, false
 	}
 	s.calls.byTicket[q.Ticket] = q.call
 	return s.machine.Step(now, q.Request), true
@@ -135,7 +137,7 @@ func (s *shard) fire(now time.Time) {
 		if !ok {
 			return
 		}
-		s.step(now, group.TimerFired{ID: id})
+		s.step(now, machine.TimerFired{ID: id})
 	}
 }
 
@@ -145,18 +147,17 @@ func (s *shard) settle(now time.Time, st step) {
 		s.answer(reply)
 	}
 	if st.write != 0 {
-		s.step(now, group.Committed{Write: st.write})
+		s.step(now, machine.Committed{Write: st.write})
 	}
 }
 
 // fail is for a step whose records are not in the log, or not committed in time.
 func (s *shard) fail(now time.Time, st step, err error) {
-	err = group.AppendError(err)
 	for _, reply := range st.replies {
 		s.refuse(reply.Ticket, err)
 	}
 	if st.write != 0 {
-		s.step(now, group.Failed{Write: st.write, Err: err})
+		s.step(now, machine.Failed{Write: st.write, Err: err})
 	}
 }
 
@@ -198,7 +199,7 @@ func (s *shard) setWake(now time.Time) {
 	s.wake.Reset(at.Sub(now))
 }
 
-func (s *shard) answer(reply group.Reply) {
+func (s *shard) answer(reply machine.Reply) {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if c := s.calls.byTicket[reply.Ticket]; c != nil {
@@ -212,33 +213,33 @@ func (s *shard) refuse(ticket uint64, err error) {
 	defer s.calls.Unlock()
 	if c := s.calls.byTicket[ticket]; c != nil {
 		delete(s.calls.byTicket, ticket)
-		c.answer <- failure(c.Req, err)
+		c.answer <- s.rt.refusal(c.Req, err)
 	}
 }
 
 // dismiss answers requests that were not stepped on.
-func (s *shard) dismiss(events []group.Event) {
+func (s *shard) dismiss(events []machine.Event) {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	for _, ev := range events {
 		switch ev := ev.(type) {
 		case queued:
 			if !ev.gone {
-				ev.answer <- failure(ev.Req, kerr.NotCoordinator)
+				ev.answer <- s.rt.refusal(ev.Req, kerr.NotCoordinator)
 			}
-		case look:
-			ev.seen <- seen{}
+		case *look:
+			close(ev.seen)
 		}
 	}
 }
 
 // stop ends the shard for good.
-func (s *shard) stop(events []group.Event) {
+func (s *shard) stop(events []machine.Event) {
 	s.wake.Stop()
 	s.dismiss(events)
 	s.calls.Lock()
 	for _, c := range s.calls.byTicket {
-		c.answer <- failure(c.Req, kerr.NotCoordinator)
+		c.answer <- s.rt.refusal(c.Req, kerr.NotCoordinator)
 	}
 	clear(s.calls.byTicket)
 	s.calls.Unlock()

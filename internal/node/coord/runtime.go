@@ -1,17 +1,16 @@
-// Package coord runs core/group on the partitions of __consumer_offsets that this node leads. node/api submits requests,
-// the quorum's publisher tells what is led. A Runtime owns one goroutine a shard, which runs while the shard loads, has
-// events, or has answers that wait for the high watermark, and ends when it has nothing to do; a timer starts it again.
-// Close and Resign end the goroutines, and Close waits for them.
+// Package coord runs the machines of coordinators (core/machine) on the partitions of an internal topic that this node leads. Those who
+// know what a machine does submit requests, the quorum's publisher tells what is led. A Runtime owns one goroutine a shard, which runs
+// while the shard loads, has events, or has answers that wait for the high watermark, and ends when it has nothing to do; a timer
+// starts it again. Close and Resign end the goroutines, and Close waits for them.
 package coord
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,18 +19,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // Config is what a Runtime needs. Zero limits stand for their defaults.
 type Config struct {
-	Partitions   int32         // of __consumer_offsets (offsets.topic.num.partitions)
-	Group        group.Config  // its Rand is not used
+	Topic      string
+	Partitions int32 // of the topic, or those that it is to have
+	// New makes the machine of a partition without anything in it.
+	New func(Place) machine.Machine
+	// Refuse is the answer to a request that no machine was asked, or whose records are not committed; err says why. It may be
+	// called from any goroutine.
+	Refuse func(req kmsg.Request, version int16, err error) kmsg.Response
+	// Do begins a task of a machine's, without waiting for it; what comes of it is told by tell, from any goroutine and once or not
+	// at all. Nil where the machines have no tasks.
+	Do           func(at Place, t machine.Task, tell func(machine.Event))
 	WriteTimeout time.Duration // offset.commit.timeout.ms; 5 s
 	MaxBatch     int           // bytes of one append, at most the topic's max.message.bytes; 1 MiB
 	MaxInbox     int           // events that wait for one shard; 16,384. Requests beyond are told to come back
 	Rand         *rand.Rand
 	Log          *slog.Logger
+}
+
+// Place is one term of leadership of a partition.
+type Place struct {
+	Partition int32
+	Epoch     kafka.LeaderEpoch
+	Rand      *rand.Rand // for the machine alone
 }
 
 func (c *Config) setDefaults() {
@@ -59,7 +73,7 @@ type ClientInfo struct {
 type Runtime struct {
 	cfg     Config
 	tickets atomic.Uint64
-	// partitions is how many __consumer_offsets has: a group's number of the partition follows from it.
+	// partitions is how many the topic has: the number of a key's partition follows from it.
 	partitions atomic.Int32
 	wg         sync.WaitGroup // of the shards' goroutines
 	mu         struct {
@@ -78,10 +92,10 @@ func New(cfg Config) *Runtime {
 	return r
 }
 
-// SetPartitions is for an offsets topic that was made anew: before the first of its partitions is led.
+// SetPartitions is for a topic that was made anew: before the first of its partitions is led.
 func (r *Runtime) SetPartitions(n int32) { r.partitions.Store(n) }
 
-// Lead begins to coordinate the groups of partition p. They are loaded from log; until then requests are answered
+// Lead begins to coordinate what is in partition p. It is loaded from log; until then requests are answered
 // COORDINATOR_LOAD_IN_PROGRESS. An epoch older than the one that is led is ignored, a newer one or another log loads again.
 func (r *Runtime) Lead(p int32, log PartitionLog, epoch kafka.LeaderEpoch) {
 	r.mu.Lock()
@@ -109,10 +123,10 @@ func (r *Runtime) replace(p int32, old *shard, log PartitionLog, epoch kafka.Lea
 func (r *Runtime) reload(s *shard) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.closed || r.mu.shards[s.partition] != s {
+	if r.mu.closed || r.mu.shards[s.place.Partition] != s {
 		return
 	}
-	r.replace(s.partition, s, s.log, s.epoch)
+	r.replace(s.place.Partition, s, s.log, s.place.Epoch)
 }
 
 // Resign ends the coordination of partition p: who waits is told NOT_COORDINATOR. It does not wait for the shard's
@@ -137,11 +151,34 @@ func (r *Runtime) Close() {
 	r.wg.Wait()
 }
 
-// Submit has req answered by the coordinator of groupID. What the protocol calls an error is in the response, so the
-// error is only ctx's. The response may alias req, and req is not used after Submit has returned.
-func (r *Runtime) Submit(ctx context.Context, groupID string, client ClientInfo, req kmsg.Request) (kmsg.Response, error) {
-	s := r.shard(kafka.CoordinatorPartition(groupID, r.partitions.Load()))
-	return r.submit(ctx, s, client, req)
+// Partition is the one that a key belongs to.
+func (r *Runtime) Partition(key string) int32 {
+	return kafka.CoordinatorPartition(key, r.partitions.Load())
+}
+
+// Submit has req answered by the coordinator of a key, such as a group's id. What the protocol calls an error is in the response, so
+// the error is only ctx's. The response may alias req, and req is not used after Submit has returned.
+func (r *Runtime) Submit(ctx context.Context, key string, client ClientInfo, req kmsg.Request) (kmsg.Response, error) {
+	return r.submit(ctx, r.shard(r.Partition(key)), client, req)
+}
+
+// SubmitAll has req answered by every partition led here, one after the other, by number.
+func (r *Runtime) SubmitAll(ctx context.Context, client ClientInfo, req kmsg.Request) (all []kmsg.Response, err error) {
+	shards := r.snapshot()
+	for _, p := range slices.Sorted(maps.Keys(shards)) {
+		resp, err := r.submit(ctx, shards[p], client, req)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, resp)
+	}
+	return all, nil
+}
+
+func (r *Runtime) snapshot() map[int32]*shard {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.mu.shards)
 }
 
 func (r *Runtime) shard(p int32) *shard {
@@ -155,16 +192,16 @@ func (r *Runtime) submit(ctx context.Context, s *shard, client ClientInfo, req k
 		return nil, err
 	}
 	if s == nil {
-		return failure(req, kerr.NotCoordinator), nil
+		return r.refusal(req, kerr.NotCoordinator), nil
 	}
 	c := &call{
-		Request: group.Request{
+		Request: machine.Request{
 			Ticket: r.tickets.Add(1), ClientID: client.ID, ClientHost: client.Host, Version: req.GetVersion(), Req: req,
 		},
 		answer: make(chan kmsg.Response, 1),
 	}
 	if err := s.request(c); err != nil {
-		return failure(req, err), nil
+		return r.refusal(req, err), nil
 	}
 	select {
 	case resp := <-c.answer:
@@ -175,45 +212,12 @@ func (r *Runtime) submit(ctx context.Context, s *shard, client ClientInfo, req k
 	}
 }
 
-// ListGroups merges the lists of all shards. While one of them loads, the answer is COORDINATOR_LOAD_IN_PROGRESS.
-func (r *Runtime) ListGroups(ctx context.Context, req *kmsg.ListGroupsRequest) (*kmsg.ListGroupsResponse, error) {
-	r.mu.Lock()
-	shards := make([]*shard, 0, len(r.mu.shards))
-	for _, s := range r.mu.shards {
-		shards = append(shards, s)
-	}
-	r.mu.Unlock()
-
-	merged := kmsg.NewPtrListGroupsResponse()
-	merged.SetVersion(req.Version)
-	for _, s := range shards {
-		resp, err := r.submit(ctx, s, ClientInfo{}, req)
-		if err != nil {
-			return nil, err
-		}
-		switch list := resp.(*kmsg.ListGroupsResponse); list.ErrorCode {
-		case 0:
-			merged.Groups = append(merged.Groups, list.Groups...)
-		case kerr.NotCoordinator.Code:
-		default:
-			merged.ErrorCode, merged.Groups = list.ErrorCode, nil
-			return merged, nil
-		}
-	}
-	slices.SortFunc(merged.Groups, func(a, b kmsg.ListGroupsResponseGroup) int { return strings.Compare(a.Group, b.Group) })
-	return merged, nil
-}
-
-// TopicsGone ends the offsets of deleted topics, but where their ids are given not those that a group has committed for a
-// later topic of the name. It does not wait for that.
-func (r *Runtime) TopicsGone(topics []group.DeletedTopic) {
-	if len(topics) == 0 {
-		return
-	}
+// Tell hands an event to every partition led here. It does not wait for what comes of it.
+func (r *Runtime) Tell(ev machine.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.mu.shards {
-		s.tell(group.TopicsDeleted{Topics: topics})
+		s.tell(ev)
 	}
 }
 
@@ -238,20 +242,8 @@ func (r *Runtime) shardRand() *rand.Rand {
 	return rand.New(rand.NewChaCha8(seed))
 }
 
-// failure is the answer to req when it was not stepped on, or its records failed. Clients of a coordinator that loads
-// keep their sessions; OffsetFetch clients know no better error for one that cannot commit.
-func failure(req kmsg.Request, err error) kmsg.Response {
-	switch req.(type) {
-	case *kmsg.HeartbeatRequest:
-		if errors.Is(err, kerr.CoordinatorLoadInProgress) {
-			err = nil
-		}
-	case *kmsg.OffsetFetchRequest:
-		if errors.Is(err, kerr.CoordinatorNotAvailable) {
-			err = kerr.NotCoordinator
-		}
-	}
-	return group.ErrorResponse(req, req.GetVersion(), err)
+func (r *Runtime) refusal(req kmsg.Request, err error) kmsg.Response {
+	return r.cfg.Refuse(req, req.GetVersion(), err)
 }
 
-func name(p int32) string { return fmt.Sprintf("%s-%d", kafka.OffsetsTopic, p) }
+func (r *Runtime) name(p int32) string { return fmt.Sprintf("%s-%d", r.cfg.Topic, p) }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // state is where a shard is in its life.
@@ -24,12 +24,12 @@ const (
 
 // call is a request of a client that waits in Submit.
 type call struct {
-	group.Request
+	machine.Request
 	answer chan kmsg.Response // room for the one answer
 	gone   bool               // the client gave up; guarded by shard.calls
 }
 
-// shard runs one group.Shard on one partition, in one term of leadership.
+// shard runs one machine on one partition, in one term of leadership.
 //
 // Its goroutine, run, takes the whole inbox, steps the machine through it, appends the records of all those steps as one
 // batch, and parks the answers that wait for it. The machine has the records applied when it takes the next step, so it
@@ -38,18 +38,17 @@ type call struct {
 //
 // mu and calls are never held together.
 type shard struct {
-	rt        *Runtime
-	partition int32
-	log       PartitionLog
-	epoch     kafka.LeaderEpoch
-	after     <-chan struct{} // closed when the shard before this one has made its last append; may be nil
-	done      chan struct{}   // closed when run has ended for good
-	kick      chan struct{}   // wakes a run that waits; room for one
+	rt    *Runtime
+	place Place
+	log   PartitionLog
+	after <-chan struct{} // closed when the shard before this one has made its last append; may be nil
+	done  chan struct{}   // closed when run has ended for good
+	kick  chan struct{}   // wakes a run that waits; room for one
 
 	mu struct {
 		sync.Mutex
 		state   state
-		inbox   []group.Event
+		inbox   []machine.Event
 		running bool // run is on its way
 	}
 	// calls are the requests that have no answer yet. Its mutex is held while the machine reads a request, so that after
@@ -59,7 +58,7 @@ type shard struct {
 		byTicket map[uint64]*call
 	}
 
-	machine   *group.Shard
+	machine   machine.Machine
 	timers    timers
 	wake      *time.Timer // pokes at wakeAt
 	wakeAt    time.Time   // zero when the timer is not set
@@ -73,18 +72,17 @@ type shard struct {
 // step is what waits for the records up to an offset.
 type step struct {
 	next     kafka.Offset // everything below it must be committed
-	replies  []group.Reply
+	replies  []machine.Reply
 	write    uint64
 	deadline time.Time
 }
 
 func newShard(r *Runtime, p int32, log PartitionLog, epoch kafka.LeaderEpoch, after <-chan struct{}) *shard {
-	cfg := r.cfg.Group
-	cfg.Rand = r.shardRand()
+	place := Place{Partition: p, Epoch: epoch, Rand: r.shardRand()}
 	s := &shard{
-		rt: r, partition: p, log: log, epoch: epoch, after: after,
+		rt: r, place: place, log: log, after: after,
 		done: make(chan struct{}), kick: make(chan struct{}, 1),
-		machine: group.New(cfg),
+		machine: r.cfg.New(place),
 	}
 	s.calls.byTicket = make(map[uint64]*call)
 	s.wake = time.AfterFunc(time.Hour, s.poke)
@@ -94,7 +92,7 @@ func newShard(r *Runtime, p int32, log PartitionLog, epoch kafka.LeaderEpoch, af
 
 // leads tells whether the shard already does what Lead asks for. The epochs of another log do not compare.
 func (s *shard) leads(log PartitionLog, epoch kafka.LeaderEpoch) bool {
-	return s.log == log && (s.epoch > epoch || s.epoch == epoch && !s.is(ended))
+	return s.log == log && (s.place.Epoch > epoch || s.place.Epoch == epoch && !s.is(ended))
 }
 
 func (s *shard) is(st state) bool {
@@ -125,7 +123,7 @@ func (s *shard) request(c *call) error {
 type queued struct{ *call }
 
 // tell puts an event of the node's own into the inbox, also while the shard loads.
-func (s *shard) tell(ev group.Event) {
+func (s *shard) tell(ev machine.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.state == loading || s.mu.state == active {

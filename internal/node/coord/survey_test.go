@@ -1,13 +1,14 @@
-package coord
+package coord_test
 
 import (
 	"testing"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/node/groups"
 )
 
-func survey(t *testing.T, r *Runtime, most int) Survey {
+func survey(t *testing.T, r *groups.Groups, most int) groups.Survey {
 	t.Helper()
 	s, err := r.Survey(t.Context(), most)
 	if err != nil {
@@ -17,7 +18,7 @@ func survey(t *testing.T, r *Runtime, most int) Survey {
 }
 
 func TestASurveyTellsStatesMembersAndWhatIsCommitted(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, _ *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, _ *memLog) {
 		for _, p := range []int32{1, 0} {
 			if err := commit(t, r, "alone", p, int64(10+p)); err != nil {
 				t.Fatal(err)
@@ -44,7 +45,7 @@ func TestASurveyTellsStatesMembersAndWhatIsCommitted(t *testing.T) {
 }
 
 func TestASurveyIsBoundedByOffsetsAndTellsWhoIsLeftOut(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, _ *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, _ *memLog) {
 		for _, g := range []string{"a", "b", "c"} {
 			for p := range int32(2) {
 				if err := commit(t, r, g, p, 1); err != nil {
@@ -60,7 +61,7 @@ func TestASurveyIsBoundedByOffsetsAndTellsWhoIsLeftOut(t *testing.T) {
 }
 
 func TestASurveyPassesOverWhatIsNotLed(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *Runtime, _ *memLog) {
+	inBubble(t, func(t *testing.T, r *groups.Groups, _ *memLog) {
 		if err := commit(t, r, "a", 0, 1); err != nil {
 			t.Fatal(err)
 		}

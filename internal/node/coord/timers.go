@@ -4,29 +4,29 @@ import (
 	"container/heap"
 	"time"
 
-	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // timers are the deadlines a machine has set, the earliest first. The zero value is empty.
 type timers struct {
-	byID map[group.TimerID]*timer
+	byID map[machine.TimerID]*timer
 	heap timerHeap
 }
 
 type timer struct {
-	id    group.TimerID
+	id    machine.TimerID
 	at    time.Time
 	index int // in the heap
 }
 
 // set moves and stops timers.
-func (t *timers) set(changes []group.Timer) {
+func (t *timers) set(changes []machine.Timer) {
 	for _, c := range changes {
 		t.change(c)
 	}
 }
 
-func (t *timers) change(c group.Timer) {
+func (t *timers) change(c machine.Timer) {
 	old := t.byID[c.ID]
 	switch {
 	case c.At.IsZero():
@@ -39,7 +39,7 @@ func (t *timers) change(c group.Timer) {
 		heap.Fix(&t.heap, old.index)
 	default:
 		if t.byID == nil {
-			t.byID = make(map[group.TimerID]*timer)
+			t.byID = make(map[machine.TimerID]*timer)
 		}
 		one := &timer{id: c.ID, at: c.At}
 		t.byID[c.ID] = one
@@ -58,9 +58,9 @@ func (t *timers) next() time.Time {
 }
 
 // pop removes the earliest timer if its time has come.
-func (t *timers) pop(now time.Time) (group.TimerID, bool) {
+func (t *timers) pop(now time.Time) (machine.TimerID, bool) {
 	if len(t.heap) == 0 || t.heap[0].at.After(now) {
-		return group.TimerID{}, false
+		return machine.TimerID{}, false
 	}
 	one := heap.Pop(&t.heap).(*timer)
 	delete(t.byID, one.id)

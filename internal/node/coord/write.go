@@ -8,12 +8,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/batch"
-	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
 )
 
 // write puts records into the open batch and applies them. A batch that is full is appended first, so the records of one
 // step may come to lie in several; after an error those of this step that were not appended are not applied.
-func (s *shard) write(now time.Time, records []group.Record) error {
+func (s *shard) write(now time.Time, records []machine.Record) error {
 	ts := now.UnixMilli()
 	for _, rec := range records {
 		if s.builder != nil && s.builder.SizeWith(ts, rec.Key, rec.Value, nil) > s.rt.cfg.MaxBatch {
@@ -43,7 +43,7 @@ func (s *shard) flush(now time.Time) error {
 	v, steps := s.builder.Finish(), s.open
 	count := s.builder.Count()
 	base := s.next - offsets(count)
-	first, err := s.log.Append(now, s.epoch, v)
+	first, err := s.log.Append(now, s.place.Epoch, v)
 	switch {
 	case err == nil && first == base:
 		s.builder, s.open = nil, nil
@@ -52,11 +52,11 @@ func (s *shard) flush(now time.Time) error {
 	case err == nil:
 		// Somebody else writes to the log. What the machine holds is not what is there: load it.
 		err = fmt.Errorf("batch appended at %d, not at %d: %w", first, base, kerr.NotCoordinator)
-		s.rt.cfg.Log.Error("group coordinator is not alone on its partition", "partition", name(s.partition), "error", err)
+		s.rt.cfg.Log.Error("coordinator is not alone on its partition", "partition", s.rt.name(s.place.Partition), "error", err)
 		s.revert(count)
 		defer s.rt.reload(s)
 	default:
-		s.rt.cfg.Log.Warn("group coordinator cannot append", "partition", name(s.partition), "error", err)
+		s.rt.cfg.Log.Warn("coordinator cannot append", "partition", s.rt.name(s.place.Partition), "error", err)
 		s.revert(count)
 	}
 	for _, st := range steps {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/node/coord"
+	"github.com/headrace/headrace/internal/node/groups"
 )
 
 // What a look at all groups may cost: it is kept for refresh, waits for the coordinators no longer than patience, and reads
@@ -19,9 +19,9 @@ const (
 	readTime = 100 * time.Millisecond
 )
 
-// surveyor is what the groups are looked at through: coord.Runtime is the one implementation.
+// surveyor is what the groups are looked at through: groups.Groups is the one implementation.
 type surveyor interface {
-	Survey(ctx context.Context, most int) (coord.Survey, error)
+	Survey(ctx context.Context, most int) (groups.Survey, error)
 }
 
 // lags looks at the groups, and remembers for a while what it saw.
@@ -38,7 +38,7 @@ type lags struct {
 
 // view is the groups as they were seen.
 type view struct {
-	coord.Survey
+	groups.Survey
 	behind  []behind
 	ageless int // of behind, those whose age is not known
 }
@@ -80,7 +80,7 @@ func (l *lags) look(now time.Time, parts []hosted) view {
 }
 
 // measure holds what groups have committed against the partitions.
-func (l *lags) measure(s coord.Survey, parts []hosted) view {
+func (l *lags) measure(s groups.Survey, parts []hosted) view {
 	v := view{Survey: s}
 	here := make(map[kafka.TopicPartition]*hosted, len(parts))
 	for i := range parts {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
-	"github.com/headrace/headrace/internal/node/coord"
+	"github.com/headrace/headrace/internal/node/groups"
 )
 
 // surveys counts how often it is asked.
@@ -16,9 +16,9 @@ type surveys struct {
 	err   error
 }
 
-func (s *surveys) Survey(context.Context, int) (coord.Survey, error) {
+func (s *surveys) Survey(context.Context, int) (groups.Survey, error) {
 	s.asked++
-	return coord.Survey{Left: s.asked}, s.err
+	return groups.Survey{Left: s.asked}, s.err
 }
 
 func TestGroupsAreLookedAtOnceAWhile(t *testing.T) {

@@ -1,0 +1,94 @@
+// Package groups is the group coordinator of this node: core/group, run by node/coord on the partitions of __consumer_offsets that
+// the node leads. node/api submits requests, node/metrics surveys; goroutines are those of node/coord.
+package groups
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/machine"
+	"github.com/headrace/headrace/internal/node/coord"
+)
+
+// Config is what Groups need. Every field is required.
+type Config struct {
+	Partitions int32        // of __consumer_offsets (offsets.topic.num.partitions)
+	Group      group.Config // its Rand is not used
+	Rand       *rand.Rand
+	Log        *slog.Logger
+}
+
+// Groups coordinates the groups of the partitions led here.
+type Groups struct{ *coord.Runtime }
+
+// New makes Groups that lead nothing.
+func New(c Config) *Groups {
+	return &Groups{coord.New(coord.Config{
+		Topic: kafka.OffsetsTopic, Partitions: c.Partitions,
+		New: func(at coord.Place) machine.Machine {
+			cfg := c.Group
+			cfg.Rand = at.Rand
+			return group.New(cfg)
+		},
+		Refuse: group.Refuse,
+		Rand:   c.Rand, Log: c.Log,
+	})}
+}
+
+// ListGroups merges the lists of all partitions led here. While one of them loads, the answer is COORDINATOR_LOAD_IN_PROGRESS.
+func (g *Groups) ListGroups(ctx context.Context, req *kmsg.ListGroupsRequest) (*kmsg.ListGroupsResponse, error) {
+	lists, err := g.SubmitAll(ctx, coord.ClientInfo{}, req)
+	if err != nil {
+		return nil, err
+	}
+	merged := kmsg.NewPtrListGroupsResponse()
+	merged.SetVersion(req.Version)
+	for _, resp := range lists {
+		switch list := resp.(*kmsg.ListGroupsResponse); list.ErrorCode {
+		case 0:
+			merged.Groups = append(merged.Groups, list.Groups...)
+		case kerr.NotCoordinator.Code:
+		default:
+			merged.ErrorCode, merged.Groups = list.ErrorCode, nil
+			return merged, nil
+		}
+	}
+	slices.SortFunc(merged.Groups, func(a, b kmsg.ListGroupsResponseGroup) int { return strings.Compare(a.Group, b.Group) })
+	return merged, nil
+}
+
+// TopicsGone ends the offsets of deleted topics, but where their ids are given not those that a group has committed for a
+// later topic of the name. It does not wait for that.
+func (g *Groups) TopicsGone(topics []group.DeletedTopic) {
+	if len(topics) > 0 {
+		g.Tell(group.TopicsDeleted{Topics: topics})
+	}
+}
+
+// Survey is all groups coordinated here, as those who watch them want them.
+type Survey struct {
+	Groups []group.Summary // by partition of __consumer_offsets, then by id
+	// Left counts groups without their offsets, because there are too many; Loading the partitions still being loaded, whose
+	// groups are not known yet.
+	Left, Loading int
+}
+
+// Survey looks at every partition, one after the other, and takes at most so many offsets from all of them together.
+func (g *Groups) Survey(ctx context.Context, most int) (s Survey, err error) {
+	s.Loading, err = g.Look(ctx, func(m machine.Machine) {
+		groups, left := m.(*group.Shard).Summaries(most)
+		s.Groups, s.Left = append(s.Groups, groups...), s.Left+left
+		for _, g := range groups {
+			most -= len(g.Offsets)
+		}
+	})
+	return s, err
+}
