@@ -20,6 +20,7 @@ import (
 // connect makes what this node speaks to others with. Nothing is sent before somebody has something to say.
 func (n *Node) connect(context.Context) error {
 	n.peers = newPeers(n)
+	n.clocks = &clocks{log: n.Log.With("component", "clock")}
 	n.link = link.New(link.Config{
 		Self: n.Config.ID, Incarnation: n.incarnation, ClusterID: n.peers.cluster,
 		Dial: n.Env.Dial, Resolve: n.peers.resolve, Log: n.Log.With("component", "link"),
@@ -29,6 +30,7 @@ func (n *Node) connect(context.Context) error {
 				q.Unreachable(id)
 			}
 		},
+		Clock:    n.clocks.compared,
 		MaxFrame: n.Config.Network.RequestMaxBytes,
 	})
 	n.probes = link.New(link.Config{

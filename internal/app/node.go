@@ -61,6 +61,7 @@ type Node struct {
 	probes      *link.Pool // asks without a name who is alive
 	peers       *peers
 	guard       guard
+	clocks      *clocks
 	way         way
 	joinBy      []string      // addresses to join the cluster by
 	failed      chan error    // gets the one reason for which the node must not go on
@@ -101,6 +102,9 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 		}
 	}
 	n.missComponents()
+	if !n.Offline {
+		n.clocks.watch(n)
+	}
 	return n, nil
 }
 

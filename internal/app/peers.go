@@ -57,7 +57,7 @@ func (p *peers) cluster() string {
 func (p *peers) Hello(_ transport.Client, req *peer.HelloRequest) *peer.HelloResponse {
 	resp := &peer.HelloResponse{
 		ClusterID: p.cluster(), NodeID: int32(p.n.Config.ID), Incarnation: p.n.incarnation,
-		Version: peer.MaxVersion, Leader: int32(kafka.NoNode),
+		Version: peer.MaxVersion, Leader: int32(kafka.NoNode), Clock: time.Now().UnixMilli(),
 	}
 	if q := p.quorum.Load(); q != nil {
 		if st := q.Status(); formed(st) {

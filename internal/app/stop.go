@@ -24,6 +24,9 @@ func (n *Node) Close(now time.Time) error {
 	}
 	n.handOver()
 	n.guard.close()
+	if n.clocks != nil {
+		n.clocks.close()
+	}
 	several := n.quorum != nil && len(n.quorum.Image().Nodes()) > 1
 	if several {
 		all = errors.Join(all, n.quorum.Close())

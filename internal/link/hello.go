@@ -152,12 +152,22 @@ func (p *Pool) dialAndGreet(ctx context.Context, address string) (*greeted, erro
 		return nil, ErrClosed
 	}
 	in := bufio.NewReaderSize(nc, readBuffer)
+	asked := time.Now()
 	resp, err := p.exchange(ctx, nc, in, p.hello(), 0, helloTime)
 	if err != nil {
 		p.drop(nc)
 		return nil, fmt.Errorf("greet %s: %w", address, strange(err))
 	}
-	return &greeted{nc: nc, in: in, hello: resp.(*peer.HelloResponse)}, nil
+	hello := resp.(*peer.HelloResponse)
+	p.compareClocks(hello, asked, time.Since(asked))
+	return &greeted{nc: nc, in: in, hello: hello}, nil
+}
+
+// compareClocks tells of the clock that a Hello was answered by: at some time between the question and the answer.
+func (p *Pool) compareClocks(hello *peer.HelloResponse, asked time.Time, took time.Duration) {
+	if hello.Clock > 0 {
+		p.Clock(kafka.NodeID(hello.NodeID), time.UnixMilli(hello.Clock).Sub(asked.Round(0))-took/2, took/2+time.Millisecond)
+	}
 }
 
 // strange says of answers that no node of ours gives what may have given them.

@@ -218,3 +218,42 @@ func TestProbesEndWithTheirContextAndWithThePool(t *testing.T) {
 		o.fall()
 	})
 }
+
+func TestClocksAreComparedByHello(t *testing.T) {
+	for name, try := range map[string]struct {
+		clock func() int64
+		want  time.Duration
+		told  bool
+	}{
+		"the same":     {func() int64 { return time.Now().UnixMilli() }, 0, true},
+		"an hour on":   {func() int64 { return time.Now().Add(time.Hour).UnixMilli() }, time.Hour, true},
+		"a day behind": {func() int64 { return time.Now().Add(-24 * time.Hour).UnixMilli() }, -24 * time.Hour, true},
+		"not told":     {func() int64 { return 0 }, 0, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			told := false
+			w := newWorld(t, func(c *Config) {
+				c.Clock = func(node kafka.NodeID, ahead, within time.Duration) {
+					if told = true; node != far || (ahead-try.want).Abs() > within || within > time.Second {
+						t.Errorf("%s: node %d is %v ahead, give or take %v", name, node, ahead, within)
+					}
+				}
+			})
+			o := listen(w)
+			o.greeting = func(*peer.HelloRequest) *peer.HelloResponse {
+				h := welcome()
+				h.Clock = try.clock()
+				return h
+			}
+			o.start()
+			if _, err := w.pool.Hello(t.Context(), address); err != nil {
+				t.Error(err)
+			}
+			if told != try.told {
+				t.Errorf("%s: told %v", name, told)
+			}
+			w.pool.Close()
+			o.fall()
+		})
+	}
+}

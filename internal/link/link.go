@@ -41,6 +41,9 @@ type Config struct {
 	// Unreachable hears that raft messages to a node were dropped, or may not have come there; a snapshot may be among them. It is
 	// called again and again while a node is away. It may block, but must not call Close. Nil means that nobody listens.
 	Unreachable func(kafka.NodeID)
+	// Clock hears, with each Hello that begins a connection, by how much a node's clock is ahead of this one's, negative where it is
+	// behind, and how far that may be off. It must not block. Nil means that nobody listens.
+	Clock func(node kafka.NodeID, ahead, within time.Duration)
 	// MaxFrame is the largest request that the other nodes take (socket.request.max.bytes, 100 MiB).
 	MaxFrame int
 }
@@ -104,6 +107,9 @@ func New(c Config) *Pool {
 	}
 	if c.Unreachable == nil {
 		c.Unreachable = func(kafka.NodeID) {}
+	}
+	if c.Clock == nil {
+		c.Clock = func(kafka.NodeID, time.Duration, time.Duration) {}
 	}
 	p := &Pool{Config: c}
 	p.ctx, p.cancel = context.WithCancel(context.Background())

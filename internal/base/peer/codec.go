@@ -50,22 +50,25 @@ func (r *reader) string() string {
 	return string(b)
 }
 
-// tags skips tagged fields, which a newer node may have added: there are none yet.
-func (r *reader) tags() {
+// tags reads tagged fields. Those that take does not know a newer node has added.
+func (r *reader) tags(take func(tag uint32, field reader)) {
 	for n := r.Uvarint(); n > 0 && r.Ok(); n-- {
-		r.Uvarint()
-		size := r.Uvarint()
+		tag, size := r.Uvarint(), r.Uvarint()
 		if int64(size) > int64(len(r.Src)) {
 			r.fail()
 			return
 		}
-		r.Span(int(size))
+		take(tag, read(r.Span(int(size))))
 	}
 }
 
+func noTags(uint32, reader) {}
+
 // end reads the tags of the whole message. Behind them there is nothing.
-func (r *reader) end() error {
-	r.tags()
+func (r *reader) end() error { return r.endWith(noTags) }
+
+func (r *reader) endWith(take func(tag uint32, field reader)) error {
+	r.tags(take)
 	if !r.Ok() || len(r.Src) > 0 {
 		return errMalformed
 	}

@@ -23,7 +23,12 @@ type HelloResponse struct {
 	Version      int16 // the version of everything that follows on the connection
 	Leader       int32 // the active controller; -1 when it is not known
 	Members      []Member
+	// Clock is what the node's clock said when it answered, in milliseconds since 1970; 0 from one that does not tell.
+	Clock int64
 }
+
+// clockTag is the tagged field with Clock.
+const clockTag = 0
 
 // Key implements kmsg.Request.
 func (*HelloRequest) Key() int16 { return KeyHello }
@@ -65,7 +70,10 @@ func (m *HelloResponse) AppendTo(dst []byte) []byte {
 	dst = appendInt16(dst, m.Version)
 	dst = appendInt32(dst, m.Leader)
 	dst = appendMembers(dst, m.Members)
-	return appendTags(dst)
+	if m.Clock == 0 {
+		return appendTags(dst)
+	}
+	return appendInt64(append(dst, 1, clockTag, 8), m.Clock)
 }
 
 // ReadFrom implements kmsg.Response.
@@ -73,6 +81,10 @@ func (m *HelloResponse) ReadFrom(src []byte) error {
 	r := read(src)
 	m.ErrorCode, m.ErrorMessage, m.ClusterID = r.Int16(), r.string(), r.string()
 	m.NodeID, m.Incarnation, m.Version, m.Leader = r.Int32(), r.Uuid(), r.Int16(), r.Int32()
-	m.Members = r.members()
-	return r.end()
+	m.Members, m.Clock = r.members(), 0
+	return r.endWith(func(tag uint32, field reader) {
+		if tag == clockTag {
+			m.Clock = field.Int64()
+		}
+	})
 }

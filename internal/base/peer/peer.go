@@ -86,7 +86,7 @@ func (r *reader) members() []Member {
 	for i := range members {
 		m := &members[i]
 		m.ID, m.Host, m.Port, m.Voter = r.Int32(), r.string(), r.Int32(), r.Bool()
-		r.tags()
+		r.tags(noTags)
 	}
 	return members
 }

@@ -208,3 +208,24 @@ func FuzzMessages(f *testing.F) {
 		}
 	})
 }
+
+func TestAnAnswerToHelloTellsTheClock(t *testing.T) {
+	sent := &HelloResponse{ClusterID: "c", Clock: 1_700_000_000_123}
+	wire := sent.AppendTo(nil)
+	got := &HelloResponse{Clock: 1}
+	if err := got.ReadFrom(wire); err != nil || same(sent, got) != "" {
+		t.Errorf("%v\n%s", err, same(sent, got))
+	}
+	if err := got.ReadFrom((&HelloResponse{}).AppendTo(nil)); err != nil || got.Clock != 0 {
+		t.Errorf("without a clock: %d, %v", got.Clock, err)
+	}
+	short := append(wire[:len(wire)-9:len(wire)-9], 3, 1, 2, 3) // a field of three bytes
+	if err := got.ReadFrom(short); err != nil || got.Clock != 0 {
+		t.Errorf("a field that is too short: %d, %v", got.Clock, err)
+	}
+	for n := range len(wire) {
+		if err := got.ReadFrom(wire[:n]); err == nil {
+			t.Fatalf("%d of %d bytes were enough", n, len(wire))
+		}
+	}
+}
