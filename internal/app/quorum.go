@@ -81,8 +81,14 @@ func (n *Node) quorumConfig() quorum.Config {
 		Controller: controller.New(controller.Config{
 			DefaultPartitions:        func(*metadata.Image) int32 { return n.Config.Topics.Partitions },
 			DefaultReplicationFactor: func(*metadata.Image) int16 { return n.Config.Topics.Replication },
-			Rules:                    configRules{n.layers},
-			Features:                 finalizedFeatures(),
+			InternalReplicationFactor: func(topic string) int16 {
+				if topic == kafka.OffsetsTopic {
+					return n.Config.Groups.OffsetsReplication
+				}
+				return 0
+			},
+			Rules:    configRules{n.layers},
+			Features: finalizedFeatures(),
 		}),
 		Publish:       n.publish,
 		Led:           func(leads bool, _ int32) { n.guard.led(leads) },

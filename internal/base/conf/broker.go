@@ -188,7 +188,7 @@ var brokerGroups = []Def{
 	{Name: "offsets.topic.num.partitions", Kind: Int, Default: "50", valid: atLeast(1),
 		Doc: "Partitions of __consumer_offsets, fixed when it is created."},
 	{Name: "offsets.topic.replication.factor", Kind: Short, Default: "3", valid: atLeast(1),
-		Doc: "Replicas of __consumer_offsets; a cluster with fewer nodes makes as many as it has nodes."},
+		Doc: "Replicas of __consumer_offsets; a cluster with fewer nodes makes as many as it has nodes, and more as nodes join."},
 	{Name: "offsets.topic.segment.bytes", Kind: Int, Default: "104857600", valid: atLeast(1),
 		Doc: "Segment size of __consumer_offsets."},
 	{Name: "offsets.retention.minutes", Kind: Int, Default: "10080", valid: atLeast(1),

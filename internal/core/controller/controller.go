@@ -25,6 +25,9 @@ const ProducerIDBlock = 1000
 type Config struct {
 	DefaultPartitions        func(img *metadata.Image) int32 // num.partitions
 	DefaultReplicationFactor func(img *metadata.Image) int16 // default.replication.factor
+	// InternalReplicationFactor is how many replicas an internal topic is to have as soon as there are nodes for them, such as
+	// offsets.topic.replication.factor; 0 for as many as it was made with. Nil is that for all.
+	InternalReplicationFactor func(topic string) int16
 	Rules                    ConfigRules
 	// Features are finalised, at these levels, in a log that has none yet. Names and levels are those of Kafka.
 	Features map[string]int16
@@ -61,6 +64,9 @@ func New(cfg Config) *Controller {
 	if cfg.DefaultReplicationFactor == nil {
 		cfg.DefaultReplicationFactor = func(*metadata.Image) int16 { return 1 }
 	}
+	if cfg.InternalReplicationFactor == nil {
+		cfg.InternalReplicationFactor = func(string) int16 { return 0 }
+	}
 	return &Controller{cfg: cfg}
 }
 
@@ -92,6 +98,7 @@ type Output struct {
 //	FenceNode                               FencedNode
 //	BalanceLeaders                          BalancedLeaders
 //	ElectUnclean                            ElectedUnclean
+//	GrowInternalTopics                      GrownInternalTopics
 //	Bootstrap                               Bootstrapped
 //	AdoptTopic                              AdoptedTopic
 //	RaiseProducerIDs                        RaisedProducerIDs
@@ -156,6 +163,8 @@ func (s *step) answerItself(req any) (reply any, err error) {
 		return s.balanceLeaders(), nil
 	case ElectUnclean:
 		return s.electUnclean(), nil
+	case GrowInternalTopics:
+		return s.growInternalTopics(), nil
 	case Bootstrap:
 		return s.bootstrap(), nil
 	case AdoptTopic:

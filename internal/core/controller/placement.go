@@ -166,10 +166,22 @@ func (pl *placement) begin(have []metadata.Partition, rnd *rand.Rand) {
 }
 
 // partition chooses the nodes of one partition, and counts them.
-func (pl *placement) partition(factor int) []kafka.NodeID {
+func (pl *placement) partition(factor int) []kafka.NodeID { return pl.extend(nil, factor) }
+
+// extend chooses the nodes of a partition that has fewer replicas than factor, and counts them. The leader may be a new one.
+func (pl *placement) extend(have []kafka.NodeID, factor int) []kafka.NodeID {
 	taken := make([]*site, 0, factor)
 	leader := pl.best(nil, func(s *site) bool { return s.active }, compareLeaders)
 	taken = append(taken, leader)
+	var away []kafka.NodeID // replicas on nodes that are cordoned, which count nowhere
+	for _, id := range have {
+		if s, ok := pl.site(id); !ok {
+			away = append(away, id)
+		} else if s != leader {
+			taken = append(taken, s)
+		}
+	}
+	factor -= len(away)
 	for len(taken) < factor {
 		active := len(taken) < pl.live
 		order := compareFollowers
@@ -178,10 +190,10 @@ func (pl *placement) partition(factor int) []kafka.NodeID {
 		}
 		taken = append(taken, pl.best(taken, func(s *site) bool { return s.active == active }, order))
 	}
-	if factor > 1 {
+	if len(taken) > 1 {
 		taken[1].inherit(leader.id)
 	}
-	ids := make([]kafka.NodeID, factor)
+	ids := make([]kafka.NodeID, len(taken), len(taken)+len(away))
 	for i, s := range taken {
 		ids[i] = s.id
 	}
@@ -189,7 +201,7 @@ func (pl *placement) partition(factor int) []kafka.NodeID {
 		s.leads, s.holds = s.leads+leads, s.holds+holds
 		s.topic.leads, s.topic.holds = s.topic.leads+leads, s.topic.holds+holds
 	})
-	return ids
+	return append(ids, away...)
 }
 
 // best is the first by order among the sites that are allowed, not taken yet, and of the racks that the taken ones use

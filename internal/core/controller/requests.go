@@ -46,6 +46,16 @@ type ElectedUnclean struct {
 	More    bool
 }
 
+// GrowInternalTopics gives the partitions of internal topics the replicas that they could not be made with, for want of nodes, by
+// reassignments. The active controller asks for it from time to time.
+type GrowInternalTopics struct{}
+
+// GrownInternalTopics replies to GrowInternalTopics. More tells that there were more than one request begins.
+type GrownInternalTopics struct {
+	Begun int
+	More  bool
+}
+
 // Bootstrap finalises Config.Features in a log that has none. The quorum asks for it when it begins to lead.
 type Bootstrap struct{}
 

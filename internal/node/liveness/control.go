@@ -12,11 +12,11 @@ import (
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
-// control is the goroutine of the active controller's part: it fences who is silent or gone, gives leaders back and elects
-// unclean ones where that is allowed. While another node is the controller, or there is none to watch, it sleeps.
+// control is the goroutine of the active controller's part: it fences who is silent or gone, gives leaders back, elects
+// unclean ones where that is allowed, and has internal topics get their replicas. While another node is the controller, or there is none to watch, it sleeps.
 func (w *Watch) control() {
 	var timer *time.Timer
-	balance, unclean := newChore(w.cfg.Balance), newChore(w.cfg.Unclean)
+	balance, unclean, grow := newChore(w.cfg.Balance), newChore(w.cfg.Unclean), newChore(growEvery)
 	for {
 		var due <-chan time.Time
 		if w.watches() {
@@ -44,8 +44,18 @@ func (w *Watch) control() {
 			r, _ := w.submit("elect unclean leaders", controller.ElectUnclean{}).(controller.ElectedUnclean)
 			return r.More
 		})
+		grow.run(func() (more bool) {
+			r, _ := w.submit("give internal topics more replicas", controller.GrowInternalTopics{}).(controller.GrownInternalTopics)
+			if r.Begun > 0 {
+				w.cfg.Log.Info("internal topics get the replicas that there were no nodes for", "partitions", r.Begun)
+			}
+			return false // those that were begun are copied first
+		})
 	}
 }
+
+// growEvery is how often the active controller looks whether there are nodes for more replicas of internal topics.
+const growEvery = 10 * time.Second
 
 // chore is what the active controller does from time to time; where one request did not do all of it, at the next look again.
 type chore struct {
