@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"net"
 	"reflect"
 	"slices"
@@ -9,13 +10,14 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/vfs"
 )
 
 // Another value than the default of each key that can change while a node runs, and gives the default of a topic key or bounds
-// compaction, which reads its bounds anew before each piece of work.
+// compaction or moves between log dirs, which read their bounds anew before each piece of work.
 var otherValue = map[string]string{
 	"compression.gzip.level": "5", "compression.lz4.level": "5", "compression.type": "zstd", "compression.zstd.level": "5",
 	"durability": "os", "log.cleaner.delete.retention.ms": "5", "log.cleaner.max.compaction.lag.ms": "5",
@@ -26,7 +28,8 @@ var otherValue = map[string]string{
 	"log.message.timestamp.after.max.ms": "5", "log.message.timestamp.before.max.ms": "5", "log.message.timestamp.type": "LogAppendTime",
 	"log.preallocate": "true", "log.retention.bytes": "5", "log.retention.ms": "5", "log.roll.jitter.ms": "5", "log.roll.ms": "5",
 	"log.segment.bytes": "5000000", "log.segment.delete.delay.ms": "5", "message.max.bytes": "5", "min.insync.replicas": "5",
-	"unclean.leader.election.enable": "true",
+	"replica.alter.log.dirs.io.max.bytes.per.second": "5",
+	"unclean.leader.election.enable":                 "true",
 }
 
 // elsewhere are the dynamic keys that give no topic key's default, with the test that shows their effect.
@@ -55,9 +58,11 @@ func TestEveryDynamicKeyCountsAtOnce(t *testing.T) {
 	type inForce struct {
 		topic   conf.TopicConfig
 		cleaner conf.CleanerConfig
+		moves   float64
 	}
 	effective := func() inForce {
-		return inForce{conf.TopicLog(nil, w.node.layers(w.node.image.Load())), w.node.current.Load().Cleaner}
+		now := w.node.current.Load()
+		return inForce{conf.TopicLog(nil, w.node.layers(w.node.image.Load())), now.Cleaner, now.Replicas.MoveBytesPerSecond}
 	}
 	for _, c := range described[0].Configs {
 		if d, _ := conf.Lookup(conf.ScopeBroker, c.Key); d.Update == conf.ReadOnly || slices.Contains(elsewhere, c.Key) {
@@ -106,6 +111,31 @@ func TestALimitOnConnectionsCanBeSetWhileTheNodeRuns(t *testing.T) {
 		c.Close()
 		w.stop()
 	}
+}
+
+func TestNothingMovesToACordonedLogDir(t *testing.T) {
+	w := newWorld(t, vfs.NewMem(), nil)
+	w.start()
+	w.create("orders", nil)
+	altered, err := w.admin.AlterBrokerConfigs(w.ctx, set("cordoned.log.dirs", "*"), 1)
+	if err != nil || altered[0].Err != nil {
+		t.Fatal(err, altered)
+	}
+	dirs, err := w.admin.DescribeBrokerLogDirs(w.ctx, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs.Each(func(d kadm.DescribedLogDir) {
+		for dir, want := range map[string]error{d.Dir: kerr.InvalidReplicaAssignment, d.Dir + "/not": kerr.LogDirNotFound} {
+			var req kadm.AlterReplicaLogDirsReq
+			req.Add(dir, kadm.TopicsSet{"orders": {0: {}}})
+			resp, err := w.admin.AlterBrokerReplicaLogDirs(w.ctx, 1, req)
+			if err != nil || !errors.Is(resp["orders"][0].Err, want) {
+				t.Errorf("to %s: %v, %v; want %v", dir, err, resp, want)
+			}
+		}
+	})
+	w.stop()
 }
 
 func TestProducersExpireByTheNewTime(t *testing.T) {

@@ -2,8 +2,14 @@ package app
 
 import (
 	"fmt"
+	"path/filepath"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/controller"
 	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/api"
 )
 
 // dirFailed has other nodes lead what is in a log dir that failed. It is called by who found out, and does not wait. A node that is
@@ -56,4 +62,46 @@ func (n *Node) onlineDirs() (ids [][16]byte) {
 		ids = append(ids, metadata.LostDir)
 	}
 	return ids
+}
+
+// describeLogDirs lists the log dirs of this node with the partitions that are wanted.
+func (n *Node) describeLogDirs(wanted func(kafka.TopicPartition) bool) []api.LogDir {
+	var all []api.LogDir
+	at := map[string]int{}
+	for i, d := range n.dirs {
+		path, err := filepath.Abs(d.Path())
+		if err != nil {
+			path = d.Path()
+		}
+		ld := api.LogDir{Path: path, Offline: d.Offline(), Total: -1, Free: -1}
+		if total, free, err := d.Usage(); err == nil {
+			ld.Total, ld.Free = total, free
+		}
+		at[d.Path()] = i
+		all = append(all, ld)
+	}
+	for _, p := range n.set.All() {
+		if !wanted(p.Name()) {
+			continue
+		}
+		dir, size, err := p.Disk()
+		if err != nil {
+			continue // its dir is offline, which is told of the dir
+		}
+		ld := &all[at[dir]]
+		ld.Partitions = append(ld.Partitions, api.LogDirPartition{Partition: p.Name(), Size: size})
+		if f, moves := p.Future(); moves {
+			ld := &all[at[f.Dir]]
+			ld.Partitions = append(ld.Partitions, api.LogDirPartition{Partition: p.Name(), Size: f.Size, Lag: f.Lag, Future: true})
+		}
+	}
+	return all
+}
+
+// moveReplica has a partition move to another log dir of this node.
+func (n *Node) moveReplica(tp kafka.TopicPartition, path string) error {
+	if controller.Cordoned(n.image.Load(), n.Config.ID) && n.set.Online(path) {
+		return fmt.Errorf("%s is cordoned, as all log dirs of this node are: %w", path, kerr.InvalidReplicaAssignment)
+	}
+	return n.set.MoveTo(tp, path)
 }

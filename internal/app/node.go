@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -214,6 +213,8 @@ func (n *Node) openPartitions(context.Context) (err error) {
 		ISRChanged:         func(p *partition.Partition) { n.replicas.ISRChanged(p) },
 		Lapsed:             n.guard.lapsed,
 		DirFailed:          n.dirFailed,
+		Moved:              func(p *partition.Partition) { n.replicas.Moved(p) },
+		MoveRate:           func() float64 { return n.current.Load().Replicas.MoveBytesPerSecond },
 	})
 	if err == nil {
 		n.replicate()
@@ -243,7 +244,7 @@ func (n *Node) serve(context.Context) error {
 		Features:   n.features,
 		Endpoint:   n.endpoint, ControllerAlone: !n.Config.Broker,
 		Admin: api.Admin{
-			Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs,
+			Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs, MoveReplica: n.moveReplica,
 			CreateInternalTopic:   n.createOffsetsTopic,
 			MaxDescribePartitions: int32(n.Config.Network.DescribePartitions),
 			DeleteTopics:          n.Config.Topics.DeleteAllowed,
@@ -284,33 +285,4 @@ func (n *Node) settings() api.Settings {
 		AutoCreateTopics: c.Topics.AutoCreate, FetchMaxBytes: c.Network.FetchMaxBytes, FetchSessions: c.Network.FetchSessions,
 		RackAware: c.Replicas.RackAware, ReplicaLag: c.Replicas.Lag, Throttle: c.Replicas.Throttle,
 	}
-}
-
-func (n *Node) describeLogDirs(wanted func(kafka.TopicPartition) bool) []api.LogDir {
-	var all []api.LogDir
-	at := map[string]int{}
-	for i, d := range n.dirs {
-		path, err := filepath.Abs(d.Path())
-		if err != nil {
-			path = d.Path()
-		}
-		ld := api.LogDir{Path: path, Offline: d.Offline(), Total: -1, Free: -1}
-		if total, free, err := d.Usage(); err == nil {
-			ld.Total, ld.Free = total, free
-		}
-		at[d.Path()] = i
-		all = append(all, ld)
-	}
-	for _, p := range n.set.All() {
-		if !wanted(p.Name()) {
-			continue
-		}
-		dir, size, err := p.Disk()
-		if err != nil {
-			continue // its dir is offline, which is told of the dir
-		}
-		ld := &all[at[dir]]
-		ld.Partitions = append(ld.Partitions, api.LogDirPartition{Partition: p.Name(), Size: size})
-	}
-	return all
 }

@@ -42,6 +42,8 @@ type ReplicasConfig struct {
 	FetchBackoff  time.Duration
 	RackAware     bool // replica.selector.class: consumers are sent to a replica in their rack
 	Throttle      ThrottleConfig
+	// MoveBytesPerSecond bounds what is copied into each log dir for replicas that move there.
+	MoveBytesPerSecond float64
 }
 
 // ThrottleConfig bounds what is replicated of the partitions that a topic's throttles name (KIP-73).
@@ -114,6 +116,8 @@ var brokerReplicas = []Def{
 		Doc: "Samples over which the rates of throttled replication are measured."},
 	{Name: "replication.quota.window.size.seconds", Kind: Int, Default: "1", valid: atLeast(1),
 		Doc: "Time of each of these samples."},
+	{Name: "replica.alter.log.dirs.io.max.bytes.per.second", Kind: Long, Default: maxLong, valid: atLeast(0), Update: ClusterWide,
+		Doc: "Most bytes a second that are copied into each directory for replicas that move there from another one of the same node."},
 	{Name: "replica.selector.class", Kind: String, Null: true,
 		valid: rule{words: "empty, or " + RackAwareSelector, why: func(v value) string {
 			if v.s != "" && v.s != RackAwareSelector {
@@ -157,6 +161,7 @@ func replicasConfig(r reader) ReplicasConfig {
 		FetchMaxBytes: int(r.num("replica.fetch.max.bytes")), FetchMinBytes: int(r.num("replica.fetch.min.bytes")),
 		ResponseBytes: int(r.num("replica.fetch.response.max.bytes")), FetchWait: r.ms("replica.fetch.wait.max.ms"),
 		FetchBackoff: r.ms("replica.fetch.backoff.ms"), RackAware: r.text("replica.selector.class") == RackAwareSelector,
+		MoveBytesPerSecond: float64(r.num("replica.alter.log.dirs.io.max.bytes.per.second")),
 		Throttle: ThrottleConfig{
 			Leader: r.num("leader.replication.throttled.rate"), Follower: r.num("follower.replication.throttled.rate"),
 			Samples: int(r.num("replication.quota.window.num")), Sample: seconds(r.num("replication.quota.window.size.seconds")),

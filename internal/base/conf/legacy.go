@@ -148,7 +148,7 @@ var legacyAbsent = []legacy{
 	{names: slices.Concat(
 		words("quota.window.num quota.window.size.seconds controller.quota.window.num controller.quota.window.size.seconds"),
 		words("alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds num.replica.alter.log.dirs.threads")),
-		why: "quotas and moves between directories are not there yet"},
+		why: "quotas are not there yet, and moves between directories have a goroutine for each"},
 }
 
 var legacyTuning = []legacy{

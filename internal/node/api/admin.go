@@ -25,6 +25,8 @@ type Admin struct {
 	Layers func(img *metadata.Image) conf.Layers
 	// LogDirs describes the log directories of this node, with the partitions that are wanted.
 	LogDirs func(wanted func(kafka.TopicPartition) bool) []LogDir
+	// MoveReplica has a partition of this node move to the log directory with a path that LogDirs gives.
+	MoveReplica func(tp kafka.TopicPartition, path string) error
 	// CreateInternalTopic makes __consumer_offsets with its own partition count and configs, and returns when it is there.
 	CreateInternalTopic func(ctx context.Context, name string) error
 	// MaxDescribePartitions bounds a page of DescribeTopicPartitions (max.request.partition.size.limit).
@@ -52,6 +54,7 @@ func (s *Server) adminTable() []Entry {
 		{Key: kmsg.UnregisterBroker, Min: 0, Max: 0, Handle: on(s.unregisterBroker)},
 		{Key: kmsg.DescribeCluster, Min: 0, Max: 2, Handle: on(s.describeCluster)},
 		{Key: kmsg.DescribeTopicPartitions, Min: 0, Max: 0, Handle: on(s.describeTopicPartitions)},
+		{Key: kmsg.AlterReplicaLogDirs, Min: 1, Max: 2, Handle: on(s.alterReplicaLogDirs)},
 		{Key: kmsg.DescribeLogDirs, Min: 1, Max: 5, Handle: on(s.describeLogDirs)},
 	}
 }

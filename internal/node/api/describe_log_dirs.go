@@ -17,10 +17,12 @@ type LogDir struct {
 	Partitions  []LogDirPartition
 }
 
-// LogDirPartition is one partition's log in a directory. Lag is how far its end is behind the high watermark.
+// LogDirPartition is one partition's log in a directory. Lag is how far its end is behind the high watermark. Future is a copy that is
+// to take the place of the log in another directory; its lag is behind the end of that, or -1 where that is not known.
 type LogDirPartition struct {
 	Partition kafka.TopicPartition
 	Size, Lag int64
+	Future    bool
 }
 
 // describeLogDirs answers DescribeLogDirs (35): every log directory with the partitions asked for; no topics means all.
@@ -67,7 +69,7 @@ func logDirTopics(all []LogDirPartition) []kmsg.DescribeLogDirsResponseDirTopic 
 			topics = append(topics, t)
 		}
 		p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-		p.Partition, p.Size, p.OffsetLag = l.Partition.Partition, l.Size, l.Lag
+		p.Partition, p.Size, p.OffsetLag, p.IsFuture = l.Partition.Partition, l.Size, l.Lag, l.Future
 		topics[i].Partitions = append(topics[i].Partitions, p)
 	}
 	return topics

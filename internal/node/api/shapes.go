@@ -241,6 +241,15 @@ var shapes = map[int16]requestShape{
 		}},
 		{kind: fixedField, size: 1, last: never},
 	}},
+	34: {flexible: 2, fields: []field{ // AlterReplicaLogDirs
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: structsField, size: 48, last: never, of: []field{
+				{kind: stringField, last: never},
+				{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+			}},
+		}},
+	}},
 	35: {flexible: 2, fields: []field{ // DescribeLogDirs
 		{kind: structsField, size: 48, last: never, of: []field{
 			{kind: stringField, last: never},

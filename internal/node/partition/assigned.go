@@ -35,7 +35,7 @@ func (s *Set) assigned(id kafka.TopicID) *dir {
 	return unopened
 }
 
-// Assignment is the directory that the replica is in, and whether the metadata has it elsewhere. What it has of the process before
+// Assignment is the directory that the replica is in, or is about to be in, and whether the metadata has it elsewhere. What it has of the process before
 // this one does not count: the controller goes by it to tell which replicas were lost with a directory.
 func (p *Partition) Assignment() (dir kafka.TopicID, news bool) {
 	p.role.RLock()
@@ -43,7 +43,10 @@ func (p *Partition) Assignment() (dir kafka.TopicID, news bool) {
 	if p.role.ended != nil || !p.set.nodes.Load().registered {
 		return kafka.TopicID{}, false
 	}
-	dir, given := p.dir.id(), p.role.given.Directory(p.set.Node)
+	dir, given := p.dir().id(), p.role.given.Directory(p.set.Node)
+	if m := p.role.move; m != nil && m.caught.Load() {
+		dir = m.to.id() // where it will be as soon as the metadata says so
+	}
 	if dir == metadata.LostDir && !metadata.ReservedDir(given) {
 		return dir, false // it is known where it is, and by its absence that that is offline
 	}
@@ -51,4 +54,4 @@ func (p *Partition) Assignment() (dir kafka.TopicID, news bool) {
 }
 
 // Offline tells whether the replica's log dir has failed.
-func (p *Partition) Offline() bool { return p.dir.offline() != nil }
+func (p *Partition) Offline() bool { return p.dir().offline() != nil }

@@ -44,7 +44,7 @@ type cleaned struct {
 	retryAfter time.Time // when the last try could not be made, for want of room or an error of the disk
 	failures   int
 	ended      bool
-	paused     bool // the log is being closed, and will be opened again
+	paused     int // by how many: the log is being closed, and will be opened again, or it is being copied
 }
 
 // CleaningRun tells of one compaction of a partition.
@@ -147,7 +147,7 @@ func (c *cleaners) take(now time.Time) *Partition {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.busy[best] != nil || best.cleaned.ended || best.cleaned.paused {
+	if c.busy[best] != nil || best.cleaned.ended || best.cleaned.paused > 0 {
 		return nil // another took it meanwhile
 	}
 	c.busy[best] = &cleaningRun{began: now, all: 2*state.DirtyBytes + state.CleanBytes, stopped: make(chan struct{})}
@@ -155,11 +155,11 @@ func (c *cleaners) take(now time.Time) *Partition {
 }
 
 func (c *cleaners) due(p *Partition, now time.Time) (cleaner.State, bool) {
-	if !p.settings.Load().topic.Retention.Compact || p.dir.offline() != nil {
+	if !p.settings.Load().topic.Retention.Compact || p.dir().offline() != nil {
 		return cleaner.State{}, false
 	}
 	c.mu.Lock()
-	skip := c.busy[p] != nil || p.cleaned.ended || p.cleaned.paused || p.cleaned.failed != nil || now.Before(p.cleaned.retryAfter)
+	skip := c.busy[p] != nil || p.cleaned.ended || p.cleaned.paused > 0 || p.cleaned.failed != nil || now.Before(p.cleaned.retryAfter)
 	c.mu.Unlock()
 	if skip {
 		return cleaner.State{}, false
@@ -195,11 +195,11 @@ func (c *cleaners) clean(p *Partition, conf conf.CleanerConfig) (cleaner.Counts,
 
 // checkpointCleaned writes down how far the log is clean. Without it the same would be done again after a crash.
 func (s *Set) checkpointCleaned(p *Partition, log *commitlog.Log) {
-	switch err := p.dir.Checkpoint([]*commitlog.Log{log}, s.watermark); {
+	switch err := p.dir().Checkpoint([]*commitlog.Log{log}, s.watermark); {
 	case errors.Is(err, commitlog.ErrNoRoom):
-		p.dir.full(err)
+		p.dir().full(err)
 	case err != nil:
-		p.dir.fail(err)
+		p.dir().fail(err)
 	}
 }
 
@@ -262,13 +262,13 @@ func (c *cleaners) tell(p *Partition, n cleaner.Counts, err error) {
 		p.role.RLock()
 		defer p.role.RUnlock()
 		p.hurt(err)
-		log.Error("log is not compacted any more: it holds what cannot be read; all else of it is served", "dir", p.dir.Path(), "err", err)
+		log.Error("log is not compacted any more: it holds what cannot be read; all else of it is served", "dir", p.dir().Path(), "err", err)
 	case errors.Is(err, commitlog.ErrOffline): // for want of room, too
-		p.dir.fail(err)
+		p.dir().fail(err)
 	case vfs.Refused(err):
-		p.dir.full(err)
+		p.dir().full(err)
 	default:
-		log.Error("log was not compacted, and stays as it was until the next try", "dir", p.dir.Path(), "err", err)
+		log.Error("log was not compacted, and stays as it was until the next try", "dir", p.dir().Path(), "err", err)
 	}
 }
 
@@ -284,7 +284,7 @@ func (c *cleaners) leave(p *Partition) {
 
 // stopRun has what cleaning of p goes on end soon; mu is locked.
 func (c *cleaners) stopRun(p *Partition) {
-	if run := c.busy[p]; run != nil && !p.cleaned.ended && !p.cleaned.paused {
+	if run := c.busy[p]; run != nil && !p.cleaned.ended && p.cleaned.paused == 0 {
 		close(run.stopped)
 	}
 }
@@ -295,12 +295,12 @@ func (c *cleaners) await(p *Partition) {
 	}
 }
 
-// pause is leave until resume: the log is opened anew.
+// pause is leave until resume.
 func (c *cleaners) pause(p *Partition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopRun(p)
-	p.cleaned.paused = true
+	p.cleaned.paused++
 	c.await(p)
 }
 
@@ -308,7 +308,7 @@ func (c *cleaners) pause(p *Partition) {
 func (c *cleaners) resume(p *Partition, cut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p.cleaned.paused = false
+	p.cleaned.paused--
 	if cut {
 		p.cleaned.failed = nil
 	}

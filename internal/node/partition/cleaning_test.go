@@ -50,7 +50,7 @@ func (h *host) rewrite(p *Partition, n int) {
 			h.t.Fatal(err)
 		}
 	}
-	p.dir.flusher.add(p, 0)
+	p.dir().flusher.add(p, 0)
 	synctest.Wait()
 }
 
@@ -271,8 +271,8 @@ func TestALogThatFailsWhileItIsCompactedTakesItsDirOffline(t *testing.T) {
 		full.Store(true)
 		threads.Store(1)
 		<-time.After(time.Minute)
-		if p.openLog().Failed() == nil || p.dir.offline() == nil {
-			t.Errorf("log: %v, dir: %v", p.openLog().Failed(), p.dir.offline())
+		if p.openLog().Failed() == nil || p.dir().offline() == nil {
+			t.Errorf("log: %v, dir: %v", p.openLog().Failed(), p.dir().offline())
 		}
 	})
 }

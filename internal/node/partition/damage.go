@@ -63,7 +63,7 @@ func (p *Partition) hurt(why error) {
 		return
 	}
 	p.set.Log.Error("this replica is damaged: what is damaged is not served, and fetched anew if others have it", "partition", p.tp.String(),
-		"dir", p.dir.Path(), "epoch", int32(p.role.given.LeaderEpoch), "err", why)
+		"dir", p.dir().Path(), "epoch", int32(p.role.given.LeaderEpoch), "err", why)
 	p.reconsider()
 }
 
@@ -158,7 +158,7 @@ func (p *Partition) putDown(d *damage) (end kafka.Offset, ok bool) {
 	}
 	p.role.Unlock()
 	if ok {
-		p.dir.Abandon(log)
+		p.dir().Abandon(log)
 	}
 	return end, ok
 }

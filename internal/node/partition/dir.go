@@ -18,6 +18,7 @@ type dir struct {
 	set        *Set
 	flusher    *flusher
 	recoveries recoveries
+	mover      *mover
 	placed     int         // guarded by Set.mu
 	told       atomic.Bool // of its failure: those who wait, and DirFailed
 	short      atomic.Bool // of room: the last write that needed some was refused
@@ -87,13 +88,19 @@ func (s *Set) storageError(d *dir, err error) error {
 }
 
 // place chooses the dir for a new partition: where it was found on disk, perhaps by a crash without its topic id, or with another one
-// that may be damage, or else where the metadata has it, or the emptiest that is online.
+// that may be damage, or else where the metadata has it, where an admin wants it, or the emptiest that is online; s.mu is locked.
 func (s *Set) place(tp kafka.TopicPartition, id kafka.TopicID, shared bool, assigned kafka.TopicID) *dir {
 	if f, ok := s.found[tp]; ok && (f.id == id || f.id.IsZero() || shared) {
 		return f.dir
 	}
 	if d := s.assigned(assigned); d != nil {
 		return d
+	}
+	if d := s.preferred[tp]; d != nil {
+		delete(s.preferred, tp)
+		if d.offline() == nil {
+			return d
+		}
 	}
 	var best *dir
 	for _, d := range s.dirs {

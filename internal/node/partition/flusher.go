@@ -178,7 +178,7 @@ func together(n int, do func(i int)) {
 }
 
 func (f *flusher) syncOne(p *Partition) {
-	log := p.openLog()
+	log := p.openLogIn(f.dir)
 	if log == nil {
 		return
 	}
@@ -229,7 +229,7 @@ func (f *flusher) again() {
 func (f *flusher) syncAll(ps []*Partition) {
 	logs, ends := make([]*commitlog.Log, len(ps)), make([]kafka.Offset, len(ps))
 	together(len(ps), func(i int) {
-		if logs[i] = ps[i].openLog(); logs[i] == nil {
+		if logs[i] = ps[i].openLogIn(f.dir); logs[i] == nil {
 			return
 		}
 		var err error

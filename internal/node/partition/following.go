@@ -69,7 +69,7 @@ func (p *Partition) fetchState() (s FetchState, wait *await.Waiter, ok bool, err
 	if p.safe(log) < s.Offset {
 		wait = await.NewWaiter(1)
 		p.secured.Join(wait, s.Offset)
-		p.dir.flusher.add(p, 0)
+		p.dir().flusher.add(p, 0)
 	}
 	return s, wait, true, nil
 }
@@ -79,7 +79,7 @@ func (p *Partition) failed(log *commitlog.Log) error {
 	if err := log.Failed(); err != nil {
 		return err
 	}
-	return p.dir.offline()
+	return p.dir().offline()
 }
 
 // AppendFetched appends what the leader of an epoch sent: whole batches, a part of one at the end is left out. It does not wait for
@@ -101,7 +101,7 @@ func (p *Partition) AppendFetched(now time.Time, epoch kafka.LeaderEpoch, batche
 	_, err = log.AppendFollower(now, batches)
 	if end := log.End(); end > before { // of several segments the first may have been written, and the second refused
 		if p.set.flushes(p) {
-			p.dir.flusher.add(p, 0)
+			p.dir().flusher.add(p, 0)
 		} else {
 			p.secured.Advance(end)
 		}
@@ -135,9 +135,9 @@ func upToEpoch(batches []byte, epoch kafka.LeaderEpoch) ([]byte, error) {
 func (p *Partition) appendFailed(err error) error {
 	switch {
 	case errors.Is(err, commitlog.ErrNoRoom):
-		p.dir.full(err)
+		p.dir().full(err)
 	case errors.Is(err, commitlog.ErrOffline):
-		return p.set.storageError(p.dir, err)
+		return p.set.storageError(p.dir(), err)
 	}
 	return err
 }
@@ -227,19 +227,20 @@ func (p *Partition) change(epoch kafka.LeaderEpoch, cut func(*commitlog.Log) err
 	}
 	p.highWatermark.Store(int64(hw))
 	log.Replicated(hw)
+	p.cutMove(log)
 	p.resetLines(log)
 	return p.checkpointCut(log)
 }
 
 // checkpointCut takes the recovery point on the disk back to what is flushed of a log that was cut; role is locked.
 func (p *Partition) checkpointCut(log *commitlog.Log) error {
-	err := p.dir.Checkpoint([]*commitlog.Log{log}, func(kafka.TopicPartition) kafka.Offset { return p.HighWatermark() })
+	err := p.dir().Checkpoint([]*commitlog.Log{log}, func(kafka.TopicPartition) kafka.Offset { return p.HighWatermark() })
 	switch {
 	case errors.Is(err, commitlog.ErrNoRoom):
-		p.dir.full(err)
+		p.dir().full(err)
 		return err
 	case err != nil:
-		return p.set.storageError(p.dir, err)
+		return p.set.storageError(p.dir(), err)
 	}
 	p.role.cut = false
 	return nil

@@ -64,7 +64,12 @@ func (p *Partition) load() (o opened, err error) {
 	if err != nil {
 		return o, err
 	}
-	log, err := p.dir.OpenReplica(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
+	if p.takesUp != "" {
+		if err := p.dir().TakeUp(p.takesUp, p.tp); err != nil {
+			return o, p.openFailed(err)
+		}
+	}
+	log, err := p.dir().OpenReplica(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
 	if err != nil {
 		if trust == logdir.TakeWhole && (errors.Is(err, kerr.CorruptMessage) || errors.Is(err, commitlog.ErrForeign)) {
 			p.role.RLock()
@@ -84,14 +89,14 @@ func (p *Partition) unsafe(o opened) bool { return p.set.flushes(p) && o.log.Flu
 func (p *Partition) takeUp(o opened) error {
 	defer p.opening.Unlock()
 	if p.unsafe(o) {
-		if err := p.dir.recoveries.secure(o.log); err != nil {
+		if err := p.dir().recoveries.secure(o.log); err != nil {
 			err = fmt.Errorf("flush what was recovered of %v: %w", p.tp, err)
 			if errors.Is(err, commitlog.ErrNoRoom) {
-				p.dir.full(err)
-				p.dir.Abandon(o.log)
+				p.dir().full(err)
+				p.dir().Abandon(o.log)
 				return err
 			}
-			return p.set.storageError(p.dir, err)
+			return p.set.storageError(p.dir(), err)
 		}
 	}
 	return p.begin(o.log, o.settings)
@@ -123,8 +128,8 @@ func (p *Partition) unopened() bool {
 // openFailed tells clients to try again later. The log dir has taken itself offline where its disk is to blame; running
 // out of file descriptors, say, is not the disk's fault.
 func (p *Partition) openFailed(err error) error {
-	if offline := p.dir.offline(); offline != nil {
-		p.dir.fail(offline)
+	if offline := p.dir().offline(); offline != nil {
+		p.dir().fail(offline)
 	}
 	var k *kerr.Error
 	if errors.As(err, &k) {
@@ -140,8 +145,9 @@ func (p *Partition) begin(log *commitlog.Log, opened *settings) error {
 	if s := p.settings.Load(); s != opened {
 		log.SetConfig(s.log)
 	}
-	hw := min(max(p.dir.HighWatermark(p.tp), log.Start()), log.End())
+	hw := min(max(p.dir().HighWatermark(p.tp), log.Start()), log.End())
 	p.role.log = log
+	p.cutMove(log)
 	p.mended(log)
 	p.ends[0].Store(int64(log.End()))
 	p.ends[1].Store(int64(log.End()))
@@ -166,9 +172,22 @@ func (p *Partition) end(why error) *commitlog.Log {
 	if p.role.ended == nil {
 		p.role.ended = why
 	}
+	p.dropMove()
 	p.role.Unlock()
 	p.breakLines()
 	return log
+}
+
+// openLogIn is openLog for who flushes a log dir: a partition that has moved to another one since it was to be flushed is given to the
+// flusher there.
+func (p *Partition) openLogIn(d *dir) *commitlog.Log {
+	p.role.RLock()
+	defer p.role.RUnlock()
+	if now := p.dir(); now != d {
+		now.flusher.add(p, 0)
+		return nil
+	}
+	return p.role.log
 }
 
 // openLog is the partition's log, or nil. Flushing it needs no lock: a log that is closed meanwhile says so.

@@ -21,10 +21,12 @@ import (
 //
 // Lock order: opening, role, rules. The last two are not held while waiting for a flush or a recovery.
 type Partition struct {
-	set *Set
-	tp  kafka.TopicPartition
-	id  kafka.TopicID
-	dir *dir
+	set   *Set
+	tp    kafka.TopicPartition
+	id    kafka.TopicID
+	place atomic.Pointer[dir] // stored with role held alone, once the partition is hosted
+	// takesUp is the future folder that becomes the partition's when it is opened; empty for most.
+	takesUp string
 	// cleared is closed when the folder of an earlier topic of this name is gone; nil when there was none.
 	cleared <-chan struct{}
 	// replicated is the line of the high watermark, secured that of what is safe in this node's own log, deleted that of the low
@@ -52,6 +54,7 @@ type Partition struct {
 		// cut says that the log was truncated, and that the recovery point on the disk may be beyond its end yet: nothing may
 		// be appended before it is not.
 		cut   bool
+		move  *move // to another log dir; nil for most
 		ended error // why nothing goes on here: deleted, moved away or shut down
 	}
 	rules sync.Mutex // guards the state of role.leader
@@ -59,6 +62,9 @@ type Partition struct {
 
 // errNotLeader is what clients look up the leader again for.
 var errNotLeader = fmt.Errorf("not the leader: %w", kerr.NotLeaderForPartition)
+
+// dir is the log dir that the partition is in. It changes with role.log.
+func (p *Partition) dir() *dir { return p.place.Load() }
 
 // Name is the partition's.
 func (p *Partition) Name() kafka.TopicPartition { return p.tp }
@@ -103,14 +109,14 @@ func (p *Partition) appendIn(epoch kafka.LeaderEpoch, now time.Time, v batch.Val
 	p.traffic.appended(v, a, err)
 	switch {
 	case errors.Is(err, commitlog.ErrNoRoom):
-		p.dir.full(err)
+		p.dir().full(err)
 		return a, 0, err
 	case errors.Is(err, commitlog.ErrOffline):
-		return a, 0, p.set.storageError(p.dir, err)
+		return a, 0, p.set.storageError(p.dir(), err)
 	case err != nil:
 		return a, 0, err
 	case p.set.flushes(p):
-		p.dir.flusher.add(p, pause)
+		p.dir().flusher.add(p, pause)
 	default:
 		p.advance(now, l, log, a.End)
 	}
@@ -173,7 +179,7 @@ func (p *Partition) Acked(acks int16, epoch kafka.LeaderEpoch, next kafka.Offset
 	if err := p.role.log.Failed(); err != nil {
 		return false, err
 	}
-	if err := p.dir.offline(); err != nil { // which may not have reached the log yet
+	if err := p.dir().offline(); err != nil { // which may not have reached the log yet
 		return false, err
 	}
 	if why := p.stalled.Load(); why != nil {

@@ -260,13 +260,13 @@ func (p *Partition) Producers(now time.Time) (states []producers.State, err erro
 // are looked at.
 func (p *Partition) Disk() (dir string, size int64, err error) {
 	p.role.RLock()
-	log := p.role.log
+	log, path := p.role.log, p.dir().Path()
 	p.role.RUnlock()
 	if log != nil {
-		return p.dir.Path(), log.Size(), nil
+		return path, log.Size(), nil
 	}
-	size, err = segmentBytes(p.set.FS, filepath.Join(p.dir.Path(), p.tp.String()))
-	return p.dir.Path(), size, err
+	size, err = segmentBytes(p.set.FS, filepath.Join(path, p.tp.String()))
+	return path, size, err
 }
 
 // segmentBytes adds up the log files in a partition's folder; one that is not there yet, or no longer, has none.

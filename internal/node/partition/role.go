@@ -61,7 +61,7 @@ func (p *Partition) follows() bool {
 func (p *Partition) lead(now time.Time, log *commitlog.Log, hw kafka.Offset) error {
 	err := log.AssignEpoch(p.role.given.LeaderEpoch)
 	if err != nil { // its dir has failed, so that nothing will be appended; what was flushed is read from a leader all the same
-		err = p.set.storageError(p.dir, fmt.Errorf("begin epoch %d of %v: %w", p.role.given.LeaderEpoch, p.tp, err))
+		err = p.set.storageError(p.dir(), fmt.Errorf("begin epoch %d of %v: %w", p.role.given.LeaderEpoch, p.tp, err))
 	}
 	p.role.leader = replica.Lead(now, p.set.Node, p.leadership(), log.End(), hw)
 	p.advance(now, p.role.leader, log, p.safe(log))
@@ -96,6 +96,9 @@ func (p *Partition) update(given metadata.Partition, c *settings) error {
 		p.settings.Store(c) // configure, which comes after it, does the rest
 	}
 	defer p.reconsider()
+	if m := p.role.move; m != nil {
+		m.to.mover.ring()
+	}
 	log := p.role.log
 	if log == nil {
 		return nil
@@ -111,7 +114,7 @@ func (p *Partition) update(given metadata.Partition, c *settings) error {
 		p.role.leader = nil
 		p.resetLines(log)
 		if p.safe(log) < log.End() { // a follower speaks of what is safe only: see FetchState
-			p.dir.flusher.add(p, 0)
+			p.dir().flusher.add(p, 0)
 		}
 	}
 	return nil
@@ -149,7 +152,7 @@ func (p *Partition) configure(s *settings) {
 	p.nowSafe(log)
 	if p.safe(log) < log.End() { // it may have been safe without a flush until now, and nothing more may be appended
 		p.resetLines(log)
-		p.dir.flusher.add(p, 0)
+		p.dir().flusher.add(p, 0)
 	}
 }
 

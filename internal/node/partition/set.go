@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -53,6 +54,11 @@ type Config struct {
 	// Lapsed tells whether others may lead in this node's place without its knowing; nil means never. What is committed here is
 	// served all the same, but nobody is told then that an offset does not exist, or where the log ends.
 	Lapsed func() bool
+	// Moved, when set, is told of a partition that is, or is about to be, in another log dir than the metadata has it: somebody should
+	// have the controller told its Assignment. A move waits for the metadata to show it. It must not block. Nil: there is no controller.
+	Moved func(*Partition)
+	// MoveRate gives how many bytes a second are copied into each log dir for the partitions that move there; nil means no limit.
+	MoveRate func() float64
 }
 
 func (c *Config) setDefaults() {
@@ -61,6 +67,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Lapsed == nil {
 		c.Lapsed = func() bool { return false }
+	}
+	if c.MoveRate == nil {
+		c.MoveRate = func() float64 { return math.MaxFloat64 }
 	}
 	if c.Cleaner == nil {
 		c.Cleaner = func() conf.CleanerConfig { return conf.CleanerConfig{Backoff: 15 * time.Second} }
@@ -78,14 +87,18 @@ type Set struct {
 	dirs []*dir
 	// found is what was on disk at the start.
 	found map[kafka.TopicPartition]found
+	// futures are the copies of replicas on their way to another log dir that were there at the start.
+	futures []foundFuture
 
 	mu    sync.RWMutex
 	parts map[kafka.TopicPartition]*Partition
 	gone  Traffic // of the partitions that are no longer in parts
 	// clearing are folders that are being deleted, by partition: a new one of that name opens after it.
 	clearing map[kafka.TopicPartition]chan struct{}
-	chance   *rand.Rand // guarded by chanceMu
-	chanceMu sync.Mutex
+	// preferred is where partitions that are not here are to begin.
+	preferred map[kafka.TopicPartition]*dir
+	chance    *rand.Rand // guarded by chanceMu
+	chanceMu  sync.Mutex
 
 	nodes atomic.Pointer[nodes] // of the last Image
 
@@ -111,9 +124,9 @@ func NewSet(c Config) (*Set, error) {
 	c.setDefaults()
 	s := &Set{
 		Config: c, parts: map[kafka.TopicPartition]*Partition{}, found: map[kafka.TopicPartition]found{},
-		clearing: map[kafka.TopicPartition]chan struct{}{},
-		chance:   rand.New(rand.NewPCG(c.Rand.Uint64(), c.Rand.Uint64())),
-		jobs:     make(chan func(), 1024), toOpen: newOpenQueue(), settling: make(chan struct{}, settleAtOnce), lookups: make(chan struct{}, lookupsAtOnce),
+		clearing: map[kafka.TopicPartition]chan struct{}{}, preferred: map[kafka.TopicPartition]*dir{},
+		chance: rand.New(rand.NewPCG(c.Rand.Uint64(), c.Rand.Uint64())),
+		jobs:   make(chan func(), 1024), toOpen: newOpenQueue(), settling: make(chan struct{}, settleAtOnce), lookups: make(chan struct{}, lookupsAtOnce),
 		stop: make(chan struct{}), last: make(chan struct{}),
 	}
 	s.cleaners = newCleaners(s)
@@ -121,7 +134,7 @@ func NewSet(c Config) (*Set, error) {
 	for _, ld := range c.Dirs {
 		d := &dir{Dir: ld, set: s}
 		d.flusher = newFlusher(d, c.FS, c.FlushMethod)
-		d.recoveries.dir = d
+		d.recoveries.dir, d.mover = d, newMover(d)
 		s.dirs = append(s.dirs, d)
 		if d.offline() != nil {
 			continue // what is in it is not known
@@ -129,6 +142,9 @@ func NewSet(c Config) (*Set, error) {
 		if err := s.list(d); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.listFutures(); err != nil {
+		return nil, err
 	}
 	s.start()
 	return s, nil
@@ -141,7 +157,13 @@ func (s *Set) list(d *dir) error {
 	}
 	for _, f := range here {
 		if other, twice := s.found[f.Partition]; twice {
-			return fmt.Errorf("%v is both in %s and in %s: move one of the folders away", f.Partition, other.dir.Path(), d.Path())
+			stays, err := s.settleTwice(f.Partition, other.dir, d)
+			if err != nil {
+				return err
+			}
+			if stays == other.dir {
+				continue
+			}
 		}
 		s.found[f.Partition] = found{d, f.TopicID}
 	}
@@ -198,7 +220,7 @@ func (s *Set) in(d *dir) []*Partition {
 	defer s.mu.RUnlock()
 	var ps []*Partition
 	for _, p := range s.parts {
-		if p.dir == d {
+		if p.dir() == d {
 			ps = append(ps, p)
 		}
 	}
@@ -282,10 +304,12 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 	shared := len(given.Replicas) > 1
 	d := s.place(tp, id, shared, given.Directory(s.Node))
 	d.placed++
-	p := &Partition{set: s, tp: tp, id: id, dir: d}
+	p := &Partition{set: s, tp: tp, id: id}
+	p.place.Store(d)
 	p.settings.Store(c)
 	p.role.given = given
 	f, there := s.found[tp]
+	s.resumeMove(p, there)
 	delete(s.found, tp)
 	// The folder is that of an earlier topic: of one whose deletion was cut short, or whose metadata was lost. Or it is this one's, and
 	// its file is damaged: a replica that others may count on does not begin anew for that.
@@ -298,9 +322,14 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 	}
 	s.parts[tp] = p
 	s.mu.Unlock()
-	if other && shared {
+	switch {
+	case other && shared:
 		p.role.RLock()
 		p.hurt(fmt.Errorf("%w, %v, and not %v", errOther, f.id, id))
+		p.role.RUnlock()
+	case p.takesUp != "" && shared:
+		p.role.RLock()
+		p.hurt(fmt.Errorf("there is only its copy that was to move here: %w", commitlog.ErrShort))
 		p.role.RUnlock()
 	}
 	s.toOpen.add(p)
@@ -316,13 +345,14 @@ func (s *Set) remove(tp kafka.TopicPartition, id kafka.TopicID) {
 	}
 	delete(s.parts, tp)
 	s.gone.Add(p.traffic.stats())
-	p.dir.placed--
+	p.dir().placed--
 	s.clearLocked(tp, func() error {
-		log := p.end(fmt.Errorf("%v is deleted: %w", tp, kerr.UnknownTopicOrPartition))
+		log, m := p.endMoving(fmt.Errorf("%v is deleted: %w", tp, kerr.UnknownTopicOrPartition))
+		s.awaitGone(m)
 		if d := p.damage.Load(); d != nil && errors.Is(d.why, errOther) {
-			return p.dir.setAside(tp)
+			return p.dir().setAside(tp)
 		}
-		return p.dir.delete(tp, log)
+		return p.dir().delete(tp, log)
 	})
 }
 

@@ -86,7 +86,7 @@ type Stats struct {
 
 // Stats tells how the partition stands. It does not open the log.
 func (p *Partition) Stats() Stats {
-	s := Stats{Traffic: p.traffic.stats(), Dir: p.dir.Path()}
+	s := Stats{Traffic: p.traffic.stats(), Dir: p.dir().Path()}
 	p.role.RLock()
 	defer p.role.RUnlock()
 	if log := p.role.log; log != nil {

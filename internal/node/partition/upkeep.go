@@ -16,6 +16,11 @@ func (s *Set) start() {
 	for _, d := range s.dirs {
 		s.flush.Go(func() { d.flusher.run(s.last) })
 	}
+	if len(s.dirs) > 1 {
+		for _, d := range s.dirs {
+			s.helpers.Go(func() { d.mover.run(s.stop) })
+		}
+	}
 	for range s.OpenAtOnce {
 		s.helpers.Go(s.openLoop)
 	}
@@ -199,7 +204,7 @@ func (p *Partition) retain(log *commitlog.Log, now time.Time) error {
 // failedUpkeep takes the log dir offline if the log has failed for good.
 func (p *Partition) failedUpkeep(err error) {
 	if errors.Is(err, commitlog.ErrOffline) && !errors.Is(err, commitlog.ErrClosed) {
-		p.dir.fail(err)
+		p.dir().fail(err)
 	}
 }
 
@@ -281,6 +286,11 @@ func (s *Set) Abandon() {
 		}
 	}
 	for _, d := range s.dirs {
+		for _, m := range d.mover.all() {
+			if l := m.copied.Load(); l != nil {
+				l.CloseAbrupt()
+			}
+		}
 		_ = d.Dir.Close() // a crash tells nobody
 	}
 }
@@ -307,6 +317,11 @@ func (s *Set) closeDir(d *dir, now time.Time, brokerEpoch int64) error {
 	for tp, f := range s.found {
 		if f.dir == d {
 			d.Leave(tp)
+		}
+	}
+	for _, f := range s.futures {
+		if f.dir == d {
+			d.Leave(f.tp)
 		}
 	}
 	return d.CloseClean(now, brokerEpoch, s.watermark)

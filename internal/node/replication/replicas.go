@@ -198,6 +198,10 @@ func (r *Replicas) registration(img *metadata.Image) int64 {
 // not block.
 func (r *Replicas) ISRChanged(p *partition.Partition) { r.reporter.note(p) }
 
+// Moved tells that a partition is, or is about to be, in another log dir than the metadata has it: partition.Config.Moved. It does
+// not block.
+func (r *Replicas) Moved(p *partition.Partition) { r.assigner.look(p) }
+
 // pause waits; false says that the Replicas are being closed.
 func (r *Replicas) pause(d time.Duration) bool {
 	t := time.NewTimer(d)

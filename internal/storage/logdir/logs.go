@@ -51,11 +51,17 @@ func (d *Dir) OpenReplica(t Trust, tp kafka.TopicPartition, id kafka.TopicID, cf
 }
 
 func (d *Dir) open(t Trust, o commitlog.OpenOptions) (*commitlog.Log, error) {
-	o.FS, o.Dir, o.Log = d.fs, filepath.Join(d.path, o.Partition.String()), d.log.With("partition", o.Partition.String())
+	return d.openIn(o.Partition.String(), t, false, o)
+}
+
+// openIn opens the log in one of the dir's folders. closed says that this process has closed it.
+func (d *Dir) openIn(folder string, t Trust, closed bool, o commitlog.OpenOptions) (*commitlog.Log, error) {
+	o.FS, o.Dir, o.Log = d.fs, filepath.Join(d.path, folder), d.log.With("partition", o.Partition.String())
 	var err error
 	if o.Clean, err = d.reserve(o.Partition); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, err)
 	}
+	o.Clean = o.Clean || closed
 	l, err := d.openReserved(o, t)
 	d.settle(o.Partition, l, err)
 	return l, err
@@ -155,10 +161,14 @@ func (d *Dir) offset(file string, tp kafka.TopicPartition) kafka.Offset {
 // leaves all of the partition or none of it, but on a disk too full for that. Read plans that are not released may fail. After
 // ErrNoRoom it may be called again.
 func (d *Dir) Delete(tp kafka.TopicPartition, l *commitlog.Log) error {
+	return d.deleteFolder(tp.String(), tp, l)
+}
+
+func (d *Dir) deleteFolder(name string, tp kafka.TopicPartition, l *commitlog.Log) error {
 	if err := d.Offline(); err != nil {
 		return fmt.Errorf("delete %v: %w", tp, err)
 	}
-	folder := filepath.Join(d.path, tp.String())
+	folder := filepath.Join(d.path, name)
 	id := kafka.TopicID{}
 	if l != nil {
 		id = l.TopicID()

@@ -101,7 +101,9 @@ func (d *Dir) scan() error {
 		case kindStray:
 			d.log.Info("ignoring a partition that is no longer assigned to this node", "folder", path)
 		case kindFuture:
-			d.log.Info("ignoring a partition that was being moved to this log dir", "folder", path)
+			if tp, ok := futureOf(e.Name()); ok {
+				d.mu.untouched[tp] = true
+			}
 		case kindLog, kindMetadata:
 			tp, err := kafka.ParseTopicPartition(e.Name())
 			if err != nil {
