@@ -233,7 +233,8 @@ func (a *acquisition) isolates(b *batch) bool {
 }
 
 // some acquires single records of b. From the count of deliveries on at which records are isolated, half of the batch is
-// acquired, then a quarter, and so on; a record gets its last delivery alone.
+// acquired, then a quarter, and so on; a record gets its last delivery alone. (Apache Kafka acquires without a bound once
+// records that are not suspected, and come first, are more than that.)
 func (a *acquisition) some(b *batch) {
 	room := b.size
 	if a.w.RecordLimit {
