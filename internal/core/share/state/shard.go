@@ -108,7 +108,7 @@ func (t *turn) request(r machine.Request) {
 	case *kmsg.ReadShareGroupStateSummaryRequest:
 		resp, committed = summarize(req, t.summary), false
 	default:
-		resp, committed = t.s.Refuse(r.Req, r.Version, errUnsupported), false
+		resp, committed = Refuse(r.Req, r.Version, errUnsupported), false
 	}
 	resp.SetVersion(r.Version)
 	t.out.Replies = append(t.out.Replies, machine.Reply{Ticket: r.Ticket, Response: resp, AfterCommit: committed})
@@ -120,8 +120,8 @@ func (t *turn) record(key, value []byte) {
 
 func (t *turn) millis() int64 { return t.now.UnixMilli() }
 
-// Refuse is the answer to req when it fails as a whole: err for each partition.
-func (s *Shard) Refuse(req kmsg.Request, version int16, err error) kmsg.Response {
+// Refuse is the answer to a request that was not stepped on, or whose records are not committed: err for each partition.
+func Refuse(req kmsg.Request, version int16, err error) kmsg.Response {
 	resp := refusal(req, err)
 	resp.SetVersion(version)
 	return resp

@@ -17,6 +17,8 @@ import (
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
+var _ machine.Machine = New(DefaultConfig())
+
 func (w *world) expect(req kmsg.Request, want string) {
 	w.t.Helper()
 	if got := w.ask(req); got != want {
@@ -161,13 +163,12 @@ func TestTheStateOfDeletedTopicsEnds(t *testing.T) {
 }
 
 func TestRefusalsAreInTheShapeOfTheAnswer(t *testing.T) {
-	s := New(DefaultConfig())
 	for _, req := range []kmsg.Request{initRequest(topic, 0, 0, 0), readRequest(topic, 0, 0), writeRequest(topic, 0, 0, 0, 0, 0), deleteRequest(topic, 0),
 		summaryRequest(topic, 0, 0)} {
-		if got := show(s.Refuse(req, 0, fmt.Errorf("moved: %w", kerr.NotCoordinator))); got != "NOT_COORDINATOR" {
+		if got := show(Refuse(req, 0, fmt.Errorf("moved: %w", kerr.NotCoordinator))); got != "NOT_COORDINATOR" {
 			t.Errorf("%T is refused as %q", req, got)
 		}
-		if got := show(s.Refuse(req, 0, errors.New("odd"))); got != "UNKNOWN_SERVER_ERROR" {
+		if got := show(Refuse(req, 0, errors.New("odd"))); got != "UNKNOWN_SERVER_ERROR" {
 			t.Errorf("%T is refused as %q", req, got)
 		}
 	}
