@@ -8,6 +8,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/timeline"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 )
 
 // groupOffsets are the committed offsets of one group.
@@ -31,6 +32,9 @@ func (s *Shard) Commit(upto kafka.Offset) { s.history.Commit(upto) }
 // Revert undoes what was applied at from and above, none of it being committed: the records are not in the log.
 func (s *Shard) Revert(from kafka.Offset) {
 	s.history.Revert(from)
+	for _, g := range s.consumers.All() {
+		g.Forget()
+	}
 	for id, g := range s.live {
 		if _, ok := s.saved.Get(id); !ok && len(g.members) == 0 && len(g.pendingJoin) == 0 {
 			delete(s.live, id)
@@ -50,6 +54,9 @@ func (s *Shard) apply(off kafka.Offset, producer kafka.ProducerID, key, value []
 		err = s.applyOffset(off, producer, &r, value)
 	case groupKeyKind:
 		err = s.applyGroup(off, &r, value)
+	case consumer.EpochKind, consumer.PartitionsKind, consumer.MemberKind, consumer.TargetEpochKind, consumer.TargetKind,
+		consumer.AssignmentKind, consumer.RegexKind:
+		err = s.applyConsumer(off, kind, &r, value)
 	}
 	if err != nil {
 		return fmt.Errorf("record %d of %s: %w", off, kafka.OffsetsTopic, err)
@@ -94,7 +101,7 @@ func (s *Shard) applyOffset(off kafka.Offset, producer kafka.ProducerID, key *kb
 		return err
 	}
 	o.Record = off
-	if _, ok := s.saved.Get(group); !ok {
+	if !s.exists(group) {
 		s.saved.Set(off, strings.Clone(group), savedGroup{stateSince: -1})
 	}
 	if producer != kafka.NoProducerID {

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -84,12 +85,16 @@ func TestValuesOfAllVersionsAreRead(t *testing.T) {
 
 func TestRecordsOfOtherGroupTypesAreSkipped(t *testing.T) {
 	s := New(DefaultConfig(rand.New(rand.NewPCG(1, 1))))
-	for kind := byte(3); kind < 40; kind++ {
+	for kind := byte(9); kind < 40; kind++ {
+		if kind == byte(consumer.RegexKind) {
+			continue
+		}
 		if err := s.Apply(0, []byte{0, kind, 1, 2, 3}, []byte{0, 7, 9}, 0); err != nil {
 			t.Errorf("kind %d: %v", kind, err)
 		}
 	}
-	for _, bad := range [][2][]byte{{nil, nil}, {{0}, nil}, {{0, 2}, {0, 3}}, {groupKey("g"), {0, 5}}, {offsetKey("g", "t", 0), {0, 4}}} {
+	for _, bad := range [][2][]byte{{nil, nil}, {{0}, nil}, {{0, 2}, {0, 3}}, {groupKey("g"), {0, 5}}, {offsetKey("g", "t", 0), {0, 4}},
+		{{0, 3, 1}, nil}, {{0, 5, 0, 1, 'g'}, nil}, {{0, 3, 0, 1, 'g'}, {0, 1}}} {
 		if err := s.Apply(0, bad[0], bad[1], 0); err == nil {
 			t.Errorf("key %v, value %v: no error", bad[0], bad[1])
 		}

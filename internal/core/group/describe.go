@@ -48,6 +48,9 @@ func (s *Shard) describe(id string, version int16) kmsg.DescribeGroupsResponseGr
 		if version >= describeKnowsNotFound {
 			resp.ErrorCode = kerr.GroupIDNotFound.Code
 			resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
+			if _, ok := s.consumers.Committed(id); ok {
+				resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s is not a classic group.", id))
+			}
 		}
 		return resp
 	}
@@ -79,34 +82,36 @@ func (s *Shard) committedGroup(id string) *group {
 	return saved.restore(id)
 }
 
-// groupType is what ListGroups calls the groups of this machine.
-const groupType = "classic"
+// What ListGroups calls the groups of this machine.
+const (
+	groupType         = "classic"
+	consumerGroupType = "consumer"
+)
 
 func (t *turn) listGroups(r machine.Request, req *kmsg.ListGroupsRequest) {
 	resp := kmsg.NewPtrListGroupsResponse()
-	if r.Version >= 5 && len(req.TypesFilter) > 0 && !slices.ContainsFunc(req.TypesFilter, isClassic) {
-		t.reply(waiterOf(r), resp)
-		return
-	}
-	ids := make([]string, 0, t.s.saved.Len())
 	for id := range t.s.saved.AllCommitted() {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
 		g := t.s.committedGroup(id)
-		inState := func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), g.state.String()) }
-		if r.Version >= 4 && len(req.StatesFilter) > 0 && !slices.ContainsFunc(req.StatesFilter, inState) {
-			continue
-		}
 		resp.Groups = append(resp.Groups, kmsg.ListGroupsResponseGroup{
 			Group: id, ProtocolType: g.protocolType, GroupState: g.state.String(), GroupType: groupType,
 		})
 	}
+	for id, c := range t.s.consumers.AllCommitted() {
+		resp.Groups = append(resp.Groups, kmsg.ListGroupsResponseGroup{
+			Group: id, ProtocolType: consumerProtocol, GroupState: c.State(), GroupType: consumerGroupType,
+		})
+	}
+	resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool {
+		return r.Version >= 5 && !passes(req.TypesFilter, g.GroupType) || r.Version >= 4 && !passes(req.StatesFilter, g.GroupState)
+	})
+	slices.SortFunc(resp.Groups, func(a, b kmsg.ListGroupsResponseGroup) int { return strings.Compare(a.Group, b.Group) })
 	t.reply(waiterOf(r), resp)
 }
 
-func isClassic(filter string) bool { return strings.EqualFold(filter, groupType) }
+// passes tells whether a filter lets the word through: it is empty or has it.
+func passes(filter []string, word string) bool {
+	return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(strings.TrimSpace(f), word) })
+}
 
 func deleteError(req *kmsg.DeleteGroupsRequest, err error) *kmsg.DeleteGroupsResponse {
 	resp := kmsg.NewPtrDeleteGroupsResponse()
@@ -132,6 +137,9 @@ func (t *turn) deleteGroups(r machine.Request, req *kmsg.DeleteGroupsRequest) {
 
 // deleteGroup removes a group without members, and all its offsets.
 func (t *turn) deleteGroup(id string) error {
+	if c, ok := t.s.consumers.Get(id); ok {
+		return t.deleteConsumers(c)
+	}
 	g := t.s.group(id)
 	if g == nil {
 		return groupNotFound(id)
@@ -139,11 +147,15 @@ func (t *turn) deleteGroup(id string) error {
 	if g.state != empty {
 		return kerr.NonEmptyGroup
 	}
+	t.deleteOffsets(id)
+	t.record(groupKey(id), nil)
+	t.drop(g)
+	return nil
+}
+
+func (t *turn) deleteOffsets(id string) {
 	for _, tp := range t.s.partitions(id) {
 		t.record(offsetKey(id, tp.Topic, tp.Partition), nil)
 	}
 	t.endOpen(func(o openOffset) bool { return o.group == id })
-	t.record(groupKey(id), nil)
-	t.drop(g)
-	return nil
 }

@@ -43,6 +43,10 @@ func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 		resp := kmsg.NewPtrLeaveGroupResponse()
 		resp.ErrorCode = code(err)
 		return resp
+	case *kmsg.ConsumerGroupHeartbeatRequest:
+		return consumerError(err)
+	case *kmsg.ConsumerGroupDescribeRequest:
+		return consumerDescribeError(req, err)
 	case *kmsg.OffsetCommitRequest:
 		return commitError(req, err)
 	case *kmsg.OffsetFetchRequest:

@@ -21,6 +21,7 @@ func (t *turn) sweep() {
 			t.drop(g)
 		}
 	}
+	t.sweepConsumers()
 	for id, offsets := range t.s.offsets {
 		if offsets.Unused() {
 			delete(t.s.offsets, id)
@@ -61,6 +62,11 @@ func (t *turn) expired(g *group, tp kafka.TopicPartition, o Offset) bool {
 	if g.subscribes(tp.Topic) {
 		return false
 	}
+	return t.old(o, since)
+}
+
+// old tells whether an offset has been kept as long as it says itself, or else as the configuration says.
+func (t *turn) old(o Offset, since int64) bool {
 	if o.ExpireTimestamp != -1 {
 		return t.millis() >= o.ExpireTimestamp
 	}

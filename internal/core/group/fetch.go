@@ -20,11 +20,14 @@ import (
 const (
 	fetchHasGroupError = 2
 	fetchHasGroups     = 8
+	fetchHasEpochs     = 9
 )
 
 // fetching is the one group of an OffsetFetch, whatever the version.
 type fetching struct {
 	group  string
+	member *string // of a group of the new protocol; nil for none
+	epoch  int32
 	topics []kmsg.OffsetFetchRequestGroupTopic // nil = all
 	stable bool
 }
@@ -36,9 +39,12 @@ func fetchingOf(req *kmsg.OffsetFetchRequest, version int16) (fetching, bool) {
 			return f, false
 		}
 		f.group, f.topics = req.Groups[0].Group, req.Groups[0].Topics
+		if f.epoch = -1; version >= fetchHasEpochs {
+			f.member, f.epoch = req.Groups[0].MemberID, req.Groups[0].MemberEpoch
+		}
 		return f, true
 	}
-	f.group = req.Group
+	f.group, f.epoch = req.Group, -1
 	if req.Topics != nil {
 		f.topics = []kmsg.OffsetFetchRequestGroupTopic{}
 	}
@@ -57,6 +63,12 @@ func (t *turn) offsetFetch(r machine.Request, req *kmsg.OffsetFetchRequest) {
 	if err := checkGroupID(f.group, true); err != nil {
 		t.fail(r, err)
 		return
+	}
+	if c, ok := t.s.consumers.Committed(f.group); ok {
+		if err := c.MayFetch(f.member, f.epoch); err != nil {
+			t.fail(r, err)
+			return
+		}
 	}
 	resp := kmsg.OffsetFetchResponseGroup{Group: f.group, Topics: t.s.fetch(f)}
 	t.answer(waiterOf(r), fetchResponse(resp, r.Version), f.stable)
@@ -90,9 +102,11 @@ func (s *Shard) fetch(f fetching) []kmsg.OffsetFetchResponseGroupTopic {
 // readable finds a group's offsets; nil when the group does not exist in the state that is asked for.
 func (s *Shard) readable(f fetching) (exists bool, _ *groupOffsets) {
 	if f.stable {
-		exists = s.group(f.group) != nil
+		exists = s.exists(f.group) || s.live[f.group] != nil
 	} else {
-		_, exists = s.saved.Committed(f.group)
+		_, classic := s.saved.Committed(f.group)
+		_, modern := s.consumers.Committed(f.group)
+		exists = classic || modern
 	}
 	if !exists {
 		return false, nil

@@ -43,6 +43,10 @@ func (t *turn) joinGroup(r machine.Request, req *kmsg.JoinGroupRequest) {
 		t.reply(waiterOf(r), joinError(req.MemberID, err))
 		return
 	}
+	if err := t.makeWay(req.Group, req.MemberID == ""); err != nil {
+		t.reply(waiterOf(r), joinError("", err))
+		return
+	}
 	j.protocols = copyProtocols(req.Protocols)
 	g := t.s.group(req.Group)
 	if g == nil {
@@ -256,7 +260,7 @@ func (t *turn) saveNew(g *group) {
 		return
 	}
 	g.unsaved = false
-	if len(t.out.Records) > 0 {
+	if len(t.out.Records) > len(t.way) {
 		return
 	}
 	t.record(groupKey(g.id), emptyGroupValue(g.stateSince))

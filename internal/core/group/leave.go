@@ -1,6 +1,8 @@
 package group
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -21,32 +23,45 @@ func (t *turn) leaveGroup(r machine.Request, req *kmsg.LeaveGroupRequest) {
 	if r.Version < leaveInBatches {
 		members = []kmsg.LeaveGroupRequestMember{{MemberID: req.MemberID}}
 	}
-	g := t.s.group(req.Group)
 	resp := kmsg.NewPtrLeaveGroupResponse()
-	left := false
-	for _, m := range members {
-		err := error(kerr.UnknownMemberID)
-		if g != nil {
-			err = t.leave(g, m)
-		}
-		left = left || err == nil
+	for i, err := range t.leaveAll(req.Group, members) {
 		resp.Members = append(resp.Members, kmsg.LeaveGroupResponseMember{
-			MemberID: m.MemberID, InstanceID: m.InstanceID, ErrorCode: code(err),
+			MemberID: members[i].MemberID, InstanceID: members[i].InstanceID, ErrorCode: code(err),
 		})
-	}
-	if left {
-		switch g.state {
-		case stable, completing:
-			t.rebalance(g)
-		case preparing:
-			t.completeJoinIfAll(g)
-		}
 	}
 	if r.Version < leaveInBatches {
 		resp.ErrorCode = resp.Members[0].ErrorCode
 		resp.Members = nil
 	}
 	t.answer(waiterOf(r), resp, len(t.out.Records) > 0)
+}
+
+// leaveAll takes members out of the group, of either protocol, and says for each whether it was one.
+func (t *turn) leaveAll(id string, members []kmsg.LeaveGroupRequestMember) []error {
+	if c, ok := t.s.consumers.Get(id); ok {
+		w := t.work(id)
+		errs := w.Leave(c, members)
+		t.take(id, w.Out)
+		return errs
+	}
+	errs := slices.Repeat([]error{kerr.UnknownMemberID}, len(members))
+	g := t.s.group(id)
+	if g == nil {
+		return errs
+	}
+	left := false
+	for i, m := range members {
+		errs[i] = t.leave(g, m)
+		left = left || errs[i] == nil
+	}
+	switch {
+	case !left:
+	case g.state == stable || g.state == completing:
+		t.rebalance(g)
+	case g.state == preparing:
+		t.completeJoinIfAll(g)
+	}
+	return errs
 }
 
 // leave takes one member out without a thought for the group. Administrators name static members by instance alone.

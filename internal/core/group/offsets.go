@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -60,7 +61,8 @@ func commitError(req *kmsg.OffsetCommitRequest, err error) *kmsg.OffsetCommitRes
 }
 
 func (t *turn) offsetCommit(r machine.Request, req *kmsg.OffsetCommitRequest) {
-	if err := t.checkCommit(r, req); err != nil {
+	fence, err := t.checkCommit(r, req)
+	if err != nil {
 		t.reply(waiterOf(r), commitError(req, err))
 		return
 	}
@@ -72,7 +74,13 @@ func (t *turn) offsetCommit(r machine.Request, req *kmsg.OffsetCommitRequest) {
 	for _, topic := range req.Topics {
 		rt := kmsg.OffsetCommitResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
 		for _, p := range topic.Partitions {
-			err := t.commit(req.Group, topic, p, expires)
+			var err error
+			if fence != nil {
+				err = fence(topic.TopicID, p.Partition)
+			}
+			if err == nil {
+				err = t.commit(req.Group, topic, p, expires)
+			}
 			rt.Partitions = append(rt.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition, ErrorCode: code(err)})
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -80,28 +88,32 @@ func (t *turn) offsetCommit(r machine.Request, req *kmsg.OffsetCommitRequest) {
 	t.answer(waiterOf(r), resp, len(t.out.Records) > 0)
 }
 
-// checkCommit refuses who may not commit, and counts the commit of a member as a heartbeat.
-func (t *turn) checkCommit(r machine.Request, req *kmsg.OffsetCommitRequest) error {
+// checkCommit refuses who may not commit, and counts the commit of a classic member as a heartbeat. For some members each
+// partition is to be checked, too.
+func (t *turn) checkCommit(r machine.Request, req *kmsg.OffsetCommitRequest) (func(kafka.TopicID, int32) error, error) {
 	if err := checkGroupID(req.Group, true); err != nil {
-		return err
+		return nil, err
+	}
+	if c, ok := t.s.consumers.Get(req.Group); ok {
+		return c.MayCommit(consumer.Commit{Member: req.MemberID, Instance: req.InstanceID, Epoch: req.Generation, Version: r.Version})
 	}
 	g := t.s.group(req.Group)
 	if g == nil {
 		switch {
 		case req.Generation < 0:
-			return nil // a consumer that does without membership; the record makes the group
+			return nil, nil // a consumer that does without membership; the record makes the group
 		case r.Version >= commitKnowsGroupNotFound:
-			return groupNotFound(req.Group)
+			return nil, groupNotFound(req.Group)
 		}
-		return kerr.IllegalGeneration
+		return nil, kerr.IllegalGeneration
 	}
 	if err := g.mayCommit(req); err != nil {
-		return err
+		return nil, err
 	}
 	if m := g.byID[req.MemberID]; m != nil && (g.state == stable || g.state == preparing) {
 		t.arm(g.session(m.id), m.sessionTimeout)
 	}
-	return nil
+	return nil, nil
 }
 
 // mayCommit: without a generation only while the group is empty, otherwise as a member of the current one. Who commits
@@ -149,18 +161,18 @@ func tooLong(s string, limit int) bool {
 // OffsetDelete, version 0.
 
 func (t *turn) offsetDelete(r machine.Request, req *kmsg.OffsetDeleteRequest) {
-	if err := t.s.mayDeleteOffsets(req.Group); err != nil {
+	subscribes, err := t.s.mayDeleteOffsets(req.Group)
+	if err != nil {
 		t.fail(r, err)
 		return
 	}
-	g := t.s.group(req.Group)
 	resp := kmsg.NewPtrOffsetDeleteResponse()
 	for _, topic := range req.Topics {
 		rt := kmsg.OffsetDeleteResponseTopic{Topic: topic.Topic}
 		for _, p := range topic.Partitions {
 			rp := kmsg.OffsetDeleteResponseTopicPartition{Partition: p.Partition}
 			tp := kafka.TopicPartition{Topic: topic.Topic, Partition: p.Partition}
-			if g.subscribes(topic.Topic) {
+			if subscribes(topic.Topic) {
 				rp.ErrorCode = kerr.GroupSubscribedToTopic.Code
 			} else if t.s.hasOffset(req.Group, tp) {
 				t.record(offsetKey(req.Group, topic.Topic, p.Partition), nil)
@@ -172,19 +184,22 @@ func (t *turn) offsetDelete(r machine.Request, req *kmsg.OffsetDeleteRequest) {
 	t.replyAfterCommit(waiterOf(r), resp)
 }
 
-// mayDeleteOffsets: of a group with members only those of topics without subscribers, which only consumers tell.
-func (s *Shard) mayDeleteOffsets(id string) error {
+// mayDeleteOffsets returns which topics have subscribers: their offsets stay. Of a group with members only consumers tell.
+func (s *Shard) mayDeleteOffsets(id string) (subscribes func(topic string) bool, _ error) {
 	if err := checkGroupID(id, false); err != nil {
-		return err
+		return nil, err
+	}
+	if c, ok := s.consumers.Get(id); ok {
+		return c.Subscribes, nil
 	}
 	g := s.group(id)
 	switch {
 	case g == nil:
-		return groupNotFound(id)
+		return nil, groupNotFound(id)
 	case g.state != empty && !g.usesConsumerProtocol():
-		return kerr.NonEmptyGroup
+		return nil, kerr.NonEmptyGroup
 	}
-	return nil
+	return g.subscribes, nil
 }
 
 func (s *Shard) hasOffset(group string, tp kafka.TopicPartition) bool {

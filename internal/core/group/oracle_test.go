@@ -16,17 +16,19 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
 )
 
 var kafkaAddr = flag.String("kafka", "", "address of an Apache Kafka to run the scripts against, on its own clock: minutes")
 
 // oracleOnly are commands that only our own machine understands: a script is compared up to the first of them.
-var oracleOnly = []string{"hold", "reload", "config", "gone"}
+var oracleOnly = []string{"hold", "reload", "config", "gone", "grow"}
 
 // TestScriptsAgainstApacheKafka sends the requests of the scripts to Apache Kafka as well and compares the answers. It
 // needs a broker without groups, started for instance with
 //
-//	interop/kafka-oracle.sh start 29392 DIR group.initial.rebalance.delay.ms=3000
+//	interop/kafka-oracle.sh start 29392 DIR group.initial.rebalance.delay.ms=3000 group.consumer.migration.policy=disabled
 func TestScriptsAgainstApacheKafka(t *testing.T) {
 	if *kafkaAddr == "" {
 		t.Skip("no -kafka")
@@ -42,6 +44,16 @@ func TestScriptsAgainstApacheKafka(t *testing.T) {
 	if _, err := admin.call("admin", create); err != nil {
 		t.Fatal(err)
 	}
+	about := kmsg.NewPtrMetadataRequest()
+	about.Version = 12
+	found, err := admin.call("admin", about)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]kafka.TopicID{}
+	for _, topic := range found.(*kmsg.MetadataResponse).Topics {
+		ids[deref(topic.Topic)] = topic.TopicID
+	}
 	find := kmsg.NewPtrFindCoordinatorRequest()
 	find.Version, find.CoordinatorKey = 3, "g" // makes the topic of offsets
 	for range 20 {
@@ -50,20 +62,22 @@ func TestScriptsAgainstApacheKafka(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	for _, script := range []string{"one_member", "two_members", "expiry_of_members", "static_members", "static_fencing", "joining", "offsets"} {
+	for _, script := range []string{"one_member", "two_members", "expiry_of_members", "static_members", "static_fencing", "joining", "offsets",
+		"consumers", "consumers_refused", "consumers_offsets"} {
 		t.Run(script, func(t *testing.T) {
 			admin.removeGroups(t)
 			text, err := os.ReadFile("testdata/" + script + ".txt")
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareWithKafka(t, string(text))
+			compareWithKafka(t, string(text), ids)
 		})
 	}
 }
 
-func compareWithKafka(t *testing.T, text string) {
+func compareWithKafka(t *testing.T, text string, ids map[string]kafka.TopicID) {
 	ours, theirs := newWorld(1), &kafkaSide{addr: *kafkaAddr, w: newWorld(1)}
+	theirs.w.topics.id = ids
 	for _, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		commands, _, _ := strings.Cut(block, "\n----")
 		for line := range strings.Lines(commands + "\n") {

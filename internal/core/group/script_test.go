@@ -143,6 +143,7 @@ func (a args) instance() *string {
 //	sync id gen [inst=] [assign=member:bytes ...] [type=] [proto=|none]    beat id gen [inst=]    leave id|+instance ...
 //	commit topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [retention=] [epoch=]
 //	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
+//	hb id epoch [join=1] [topics=,] [regex=] [own=topic:p,p|none] [inst=] [rack=] [assignor=]    consumers group ...    grow topic
 //	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
 //	advance duration      hold    release    fail ERROR    reload    check
 //	config size=
@@ -170,6 +171,8 @@ func (w *world) run(fields []string) error {
 			return err
 		}
 		w.advance(d)
+	case "grow":
+		w.topics.grow(a.plain[0])
 	case "hold":
 		w.hold = true
 	case "release":
@@ -239,6 +242,12 @@ func (w *world) parseRequest(command string, a args) kmsg.Request {
 			req.Members = append(req.Members, m)
 			req.MemberID = who
 		}
+		return req
+	case "hb":
+		return w.parseHeartbeat(group, a)
+	case "consumers":
+		req := kmsg.NewPtrConsumerGroupDescribeRequest()
+		req.Version, req.Groups = 1, a.plain
 		return req
 	case "commit":
 		return parseCommit(group, a)
@@ -322,7 +331,10 @@ func parseFetch(group string, a args) kmsg.Request {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version = 9
 	req.RequireStable = a.named["stable"] != ""
-	one := kmsg.OffsetFetchRequestGroup{Group: group}
+	one := kmsg.NewOffsetFetchRequestGroup()
+	if one.Group = group; a.named["id"] != "" {
+		one.MemberID, one.MemberEpoch = kmsg.StringPtr(a.named["id"]), int32(a.number("epoch", -1))
+	}
 	if len(a.plain) == 0 || a.plain[0] != "all" {
 		one.Topics, req.Topics = []kmsg.OffsetFetchRequestGroupTopic{}, []kmsg.OffsetFetchRequestTopic{}
 		for _, p := range a.plain {

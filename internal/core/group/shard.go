@@ -1,4 +1,5 @@
-// Package group is the coordinator of classic consumer groups and of committed offsets, as a pure machine: one Shard
+// Package group is the coordinator of classic groups, of groups of the new consumer protocol (core/group/consumer), and of
+// committed offsets, as a pure machine: one Shard
 // holds the groups of one partition of __consumer_offsets. node/coord runs it on that partition's log, one event at a
 // time; the package starts no goroutine, reads no clock and does no I/O. Nothing that Step is given is kept: what a
 // group remembers of a request is copied.
@@ -12,6 +13,8 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/timeline"
+	"github.com/headrace/headrace/internal/core/group/assign"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -24,6 +27,9 @@ type Config struct {
 	OffsetRetention                      time.Duration // offsets.retention.minutes
 	RetentionCheckInterval               time.Duration // offsets.retention.check.interval.ms
 	Rand                                 *rand.Rand    // where member ids come from; the Shard alone uses it
+	Consumer                             consumer.Config
+	// Topics are the topics of the cluster at the time of the call, for the groups that are assigned by the coordinator.
+	Topics func() consumer.Topics
 }
 
 // DefaultConfig is Kafka's configuration.
@@ -36,6 +42,11 @@ func DefaultConfig(rnd *rand.Rand) Config {
 		OffsetRetention:        7 * 24 * time.Hour,
 		RetentionCheckInterval: 10 * time.Minute,
 		Rand:                   rnd,
+		Consumer: consumer.Config{
+			SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second, AssignmentInterval: time.Second,
+			RegexRefresh: 10 * time.Minute, MaxSize: 1<<31 - 1, Assignors: []string{assign.UniformName, assign.RangeName},
+		},
+		Topics: func() consumer.Topics { return noTopics{} },
 	}
 }
 
@@ -43,15 +54,18 @@ func DefaultConfig(rnd *rand.Rand) Config {
 // heartbeats, and its client may be gone.
 const newMemberJoinTimeout = 5 * time.Minute
 
-// Shard is the machine. Durable state (saved, offsets, txns) changes only by Apply, Commit and Revert; what members are
+// Shard is the machine. Durable state (saved, consumers, offsets, txns) changes only by Apply, Commit and Revert; what members are
 // doing right now (live) changes by Step and is built again from saved after a load.
 type Shard struct {
 	cfg     Config
 	history *timeline.History
 	saved   *timeline.Map[string, savedGroup]
-	offsets map[string]*groupOffsets // by group
-	txns    map[kafka.ProducerID][]openOffset
-	topics  map[string]string // one string for each topic name, however many offsets it has
+	// consumers are the groups of the new protocol. Invariant: an id is in saved or here, not in both.
+	consumers *timeline.Map[string, *consumer.Group]
+	resolving map[string]struct{}      // the ids of those whose regular expressions are being resolved
+	offsets   map[string]*groupOffsets // by group
+	txns      map[kafka.ProducerID][]openOffset
+	topics    map[string]string // one string for each topic name, however many offsets it has
 
 	live      map[string]*group
 	writes    map[uint64]pendingWrite // by the id given out in Output.Write
@@ -64,12 +78,14 @@ func New(cfg Config) *Shard {
 	h := &timeline.History{}
 	return &Shard{
 		cfg: cfg, history: h,
-		saved:   timeline.NewMap[string, savedGroup](h),
-		offsets: make(map[string]*groupOffsets),
-		txns:    make(map[kafka.ProducerID][]openOffset),
-		topics:  make(map[string]string),
-		live:    make(map[string]*group),
-		writes:  make(map[uint64]pendingWrite),
+		saved:     timeline.NewMap[string, savedGroup](h),
+		consumers: timeline.NewMap[string, *consumer.Group](h),
+		resolving: make(map[string]struct{}),
+		offsets:   make(map[string]*groupOffsets),
+		txns:      make(map[kafka.ProducerID][]openOffset),
+		topics:    make(map[string]string),
+		live:      make(map[string]*group),
+		writes:    make(map[uint64]pendingWrite),
 	}
 }
 
@@ -84,14 +100,17 @@ type DeletedTopic struct {
 
 // The kinds of timers. Their Of is the group, but for ExpiryTimer, which has none.
 const (
-	SessionTimer machine.TimerKind = iota // a member's heartbeat, or its joining with the id it was given
-	JoinTimer                             // a group's members joining
-	SyncTimer                             // a group's members fetching their assignment
-	ExpiryTimer                           // the next look at the age of offsets
+	SessionTimer         machine.TimerKind = iota // a member's heartbeat, or its joining with the id it was given
+	JoinTimer                                     // a group's members joining
+	SyncTimer                                     // a group's members fetching their assignment
+	ExpiryTimer                                   // the next look at the age of offsets
+	ConsumerSessionTimer                          // a heartbeat of a member of the new protocol
+	RebalanceTimer                                // the giving up of partitions by a member of the new protocol
 )
 
 // Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch (v8 and later:
-// one group), OffsetDelete, DescribeGroups, DeleteGroups and ListGroups requests, and takes TopicsDeleted.
+// one group), OffsetDelete, DescribeGroups, DeleteGroups, ListGroups, ConsumerGroupHeartbeat and ConsumerGroupDescribe requests,
+// and takes TopicsDeleted and Resolved.
 func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 	t := &turn{s: s, now: now}
 	switch ev := ev.(type) {
@@ -101,6 +120,8 @@ func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 		t.timerFired(ev.ID)
 	case TopicsDeleted:
 		t.topicsDeleted(ev.Topics)
+	case Resolved:
+		t.resolved(ev)
 	case machine.Loaded:
 		t.loaded()
 	case machine.Committed:
@@ -112,7 +133,7 @@ func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 			w.failed(t, appendError(ev.Err))
 		}
 	}
-	if !s.sweeping && (s.saved.Len() > 0 || len(s.live) > 0 || len(t.out.Records) > 0) {
+	if !s.sweeping && (s.saved.Len() > 0 || s.consumers.Len() > 0 || len(s.live) > 0 || len(t.out.Records) > 0) {
 		s.sweeping = true
 		t.arm(machine.TimerID{Kind: ExpiryTimer}, s.cfg.RetentionCheckInterval)
 	}
@@ -129,6 +150,10 @@ func (t *turn) request(r machine.Request) {
 		t.heartbeat(r, req)
 	case *kmsg.LeaveGroupRequest:
 		t.leaveGroup(r, req)
+	case *kmsg.ConsumerGroupHeartbeatRequest:
+		t.consumerHeartbeat(r, req)
+	case *kmsg.ConsumerGroupDescribeRequest:
+		t.consumerDescribe(r, req)
 	case *kmsg.OffsetCommitRequest:
 		t.offsetCommit(r, req)
 	case *kmsg.OffsetFetchRequest:
@@ -156,5 +181,7 @@ func (t *turn) timerFired(id machine.TimerID) {
 		t.syncTimeout(id.Of)
 	case ExpiryTimer:
 		t.sweep()
+	case ConsumerSessionTimer, RebalanceTimer:
+		t.consumerExpired(id)
 	}
 }

@@ -27,6 +27,9 @@ func (s *Shard) Summaries(most int) (all []Summary, left int) {
 	for id := range s.saved.AllCommitted() {
 		ids = append(ids, id)
 	}
+	for id := range s.consumers.AllCommitted() {
+		ids = append(ids, id)
+	}
 	slices.Sort(ids)
 	for _, id := range ids {
 		sum := s.summary(id)
@@ -47,6 +50,9 @@ func (s *Shard) Summaries(most int) (all []Summary, left int) {
 func (s *Shard) summary(id string) Summary {
 	if g, ok := s.live[id]; ok {
 		return Summary{ID: id, State: g.state.String(), Members: len(g.members)}
+	}
+	if c, ok := s.consumers.Committed(id); ok {
+		return Summary{ID: id, State: c.State(), Members: c.CommittedMembers()}
 	}
 	saved, _ := s.saved.Committed(id)
 	if n := len(saved.members); n > 0 {

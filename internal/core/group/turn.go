@@ -13,6 +13,7 @@ type turn struct {
 	s   *Shard
 	now time.Time
 	out machine.Output
+	way []machine.Record // those in out that remove a group for another of its id
 }
 
 // waiter is a parked request; ticket 0 means none.

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -28,8 +29,10 @@ type world struct {
 	tickets uint64
 	hold    bool
 	waiting []waitingStep
+	tasks   []machine.Task
 	out     strings.Builder
 	uuids   map[string]string // as printed → as they are
+	topics  *testTopics
 	onReply func(ticket uint64, resp kmsg.Response)
 }
 
@@ -39,8 +42,9 @@ type waitingStep struct {
 }
 
 func newWorld(seed uint64) *world {
-	cfg := DefaultConfig(rand.New(rand.NewPCG(seed, 7)))
-	w := &world{cfg: cfg, s: New(cfg), now: time.UnixMilli(1_000_000), timers: map[machine.TimerID]time.Time{}, uuids: map[string]string{}}
+	cfg, topics := DefaultConfig(rand.New(rand.NewPCG(seed, 7))), newTestTopics()
+	cfg.Topics = func() consumer.Topics { return topics }
+	w := &world{topics: topics, cfg: cfg, s: New(cfg), now: time.UnixMilli(1_000_000), timers: map[machine.TimerID]time.Time{}, uuids: map[string]string{}}
 	w.onReply = func(ticket uint64, resp kmsg.Response) { w.printf("#%d %s", ticket, w.show(asSent(resp))) }
 	return w
 }
@@ -80,10 +84,21 @@ func (w *world) step(ev machine.Event) {
 			w.onReply(r.Ticket, r.Response)
 		}
 	}
+	w.tasks = append(w.tasks, out.Tasks...)
 	st.next = kafka.Offset(len(w.log))
 	w.waiting = append(w.waiting, st)
 	if !w.hold {
 		w.commit()
+	}
+	w.work()
+}
+
+// work does the tasks that were begun.
+func (w *world) work() {
+	for len(w.tasks) > 0 {
+		task := w.tasks[0].(ResolveRegexes)
+		w.tasks = w.tasks[1:]
+		w.step(Resolved{Group: task.Group, Found: consumer.Resolve(task.Regexes, w.topics.names(), w.topics.Created(), w.now.UnixMilli())})
 	}
 }
 
@@ -120,7 +135,7 @@ func (w *world) fail(err error) {
 }
 
 // kindNames are those of timers in scripts.
-var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry"}
+var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry", ConsumerSessionTimer: "consumer session", RebalanceTimer: "rebalance"}
 
 func nameOf(id machine.TimerID) string {
 	return fmt.Sprint(kindNames[id.Kind], " ", id.Of, " ", id.Member)
@@ -244,6 +259,13 @@ func (w *world) show(resp kmsg.Response) string {
 		}
 	case *kmsg.HeartbeatResponse:
 		fmt.Fprintf(&b, "beat %s", errName(resp.ErrorCode))
+	case *kmsg.ConsumerGroupHeartbeatResponse:
+		b.WriteString("hb " + w.showConsumer(resp))
+	case *kmsg.ConsumerGroupDescribeResponse:
+		b.WriteString("consumers")
+		for _, g := range resp.Groups {
+			b.WriteString(" " + w.showConsumers(g))
+		}
 	case *kmsg.LeaveGroupResponse:
 		fmt.Fprintf(&b, "leave %s", errName(resp.ErrorCode))
 		for _, m := range resp.Members {
@@ -356,6 +378,10 @@ func (w *world) showRecord(rec machine.Record) string {
 					m.sessionTimeout, showSubscription(m.subscription), m.assignment)
 			}
 		}
+	case consumer.EpochKind, consumer.MemberKind, consumer.TargetEpochKind, consumer.TargetKind, consumer.AssignmentKind, consumer.RegexKind:
+		kind := int16(rec.Key[1])
+		group, name, _ := consumer.ReadKey(kind, &r)
+		fmt.Fprintf(&b, "%s %s", strings.TrimSpace(consumerKinds[kind]+" "+group+" "+name), map[bool]string{true: "tombstone", false: fmt.Sprintf("%d bytes", len(rec.Value))}[rec.Value == nil])
 	}
 	return w.short(b.String())
 }

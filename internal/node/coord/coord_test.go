@@ -65,7 +65,7 @@ func fetch(t *testing.T, r *groups.Groups, group string, partition int32, stable
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version = 9
 	req.RequireStable = stable
-	req.Groups = []kmsg.OffsetFetchRequestGroup{{Group: group, Topics: []kmsg.OffsetFetchRequestGroupTopic{{Topic: "t", Partitions: []int32{partition}}}}}
+	req.Groups = []kmsg.OffsetFetchRequestGroup{{Group: group, MemberEpoch: -1, Topics: []kmsg.OffsetFetchRequestGroupTopic{{Topic: "t", Partitions: []int32{partition}}}}}
 	g := submit(t, r, group, req).(*kmsg.OffsetFetchResponse).Groups[0]
 	if g.ErrorCode != 0 {
 		return -1, kerr.ErrorForCode(g.ErrorCode)

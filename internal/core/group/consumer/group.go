@@ -27,8 +27,7 @@ type Group struct {
 
 	// What follows is of this process alone.
 
-	resolving bool   // a resolution of regular expressions is under way
-	checked   uint64 // the Topics' version that the hash was last compared with
+	checked uint64 // the Topics' version that the hash was last compared with
 	// subscribed is the topics of all members, and uses how many members have a regular expression; nil when not known.
 	subscribed []string
 	uses       map[string]int

@@ -272,6 +272,32 @@ func (t *Turn) reconcile(b beginning, m *Member, e epochs, target assign.Assignm
 	return next
 }
 
+// Leave takes the members of a LeaveGroup out, which administrators send, and says for each whether it was one. Static members
+// may be named by their instance alone.
+func (t *Turn) Leave(g *Group, who []kmsg.LeaveGroupRequestMember) []error {
+	errs := make([]error, len(who))
+	var leaving []*Member
+	for i, w := range who {
+		m := g.Member(w.MemberID)
+		if w.InstanceID != nil {
+			id := w.MemberID
+			if id == "" {
+				id, _ = g.instances.Get(*w.InstanceID)
+			}
+			m, errs[i] = g.static(*w.InstanceID, id, false)
+		} else if m == nil {
+			errs[i] = g.unknown(w.MemberID)
+		}
+		if errs[i] == nil && !slices.Contains(leaving, m) {
+			leaving = append(leaving, m)
+		}
+	}
+	if len(leaving) > 0 {
+		t.fence(g, leaving...)
+	}
+	return errs
+}
+
 // leave takes a member out; a static one that says so only for a while, and its partitions wait for it.
 func (t *Turn) leave(g *Group, req *kmsg.ConsumerGroupHeartbeatRequest) (*kmsg.ConsumerGroupHeartbeatResponse, error) {
 	m := g.Member(req.MemberID)

@@ -84,7 +84,7 @@ func memberRecord(group string, m *Member) machine.Record {
 	v = kbin.AppendInt32(v, int32(m.RebalanceTimeout/time.Millisecond))
 	v = kbin.AppendCompactNullableString(v, m.Assignor)
 	if c := m.Classic; c != nil {
-		t := kbin.AppendInt8(nil, 1) // present
+		t := kbin.AppendUvarint(nil, 1) // not null
 		t = kbin.AppendInt32(t, int32(c.SessionTimeout/time.Millisecond))
 		t = kbin.AppendCompactArrayLen(t, len(c.Protocols))
 		for _, p := range c.Protocols {
@@ -255,8 +255,8 @@ func (r *reader) subscription(m *Member) {
 	m.Assignor = r.CompactNullableString()
 	m.Classic = nil
 	r.tag(classicMemberTag, func(f *reader) {
-		if f.Int8() < 0 {
-			return
+		if f.Uvarint() == 0 {
+			return // Kafka writes null, which it could leave out
 		}
 		c := &Classic{SessionTimeout: time.Duration(f.Int32()) * time.Millisecond}
 		for n := f.CompactArrayLen(); n > 0 && f.Ok(); n-- {

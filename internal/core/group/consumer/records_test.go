@@ -68,6 +68,21 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+// TestAMemberOfApacheKafkaIsRead reads what a broker wrote for a console consumer: its classic metadata is there, as null.
+func TestAMemberOfApacheKafkaIsRead(t *testing.T) {
+	value, err := hex.DecodeString("0000000011636f6e736f6c652d636f6e73756d65720b2f3132372e302e302e3102027401000493e00001000100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := NewGroup("g", &timeline.History{})
+	if err := g.Apply(0, MemberKind, "m", value); err != nil {
+		t.Fatal(err)
+	}
+	if m := g.Member("m"); m.Client != "console-consumer" || m.Classic != nil || len(m.Topics) != 1 || m.RebalanceTimeout != 5*time.Minute {
+		t.Errorf("%+v", m)
+	}
+}
+
 func applyRecord(t testing.TB, g *Group, off int, r machine.Record) {
 	t.Helper()
 	k := kbin.Reader{Src: r.Key}

@@ -41,7 +41,7 @@ func (t *Turn) followRegex(g *Group, before, after string) (regexFate, error) {
 			refresh = true
 		}
 	}
-	if !refresh && len(users) == 0 || g.resolving {
+	if !refresh && len(users) == 0 || t.Resolving {
 		return fate, nil
 	}
 	regexes := sortedNames(func(yield func(string, int) bool) {
@@ -58,7 +58,6 @@ func (t *Turn) followRegex(g *Group, before, after string) (regexFate, error) {
 		}
 	})
 	if len(regexes) > 0 && t.stale(g, regexes, refresh) {
-		g.resolving = true
 		t.Out.Resolve = regexes
 	}
 	return fate, nil
@@ -77,9 +76,8 @@ func (t *Turn) stale(g *Group, regexes []string, must bool) bool {
 	return must || len(regexes) != g.regexes.Len() || version < t.Topics.Created() || now > last+t.Config.RegexRefresh.Milliseconds()
 }
 
-// Resolved takes in the topics that Resolve found; a nil map when nothing was.
+// Resolved takes in the topics that Resolve found.
 func (t *Turn) Resolved(g *Group, found map[string]Regex) {
-	g.resolving = false
 	e, changed := g.now(), false
 	all := make(map[string]*Regex, g.regexes.Len())
 	for regex, r := range g.regexes.All() {

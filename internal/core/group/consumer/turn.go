@@ -30,7 +30,9 @@ type Turn struct {
 	Topics Topics
 	Config Config
 	NewID  func() string // makes a member id
-	Out    Out
+	// Resolving says that the group's regular expressions are being resolved already.
+	Resolving bool
+	Out       Out
 }
 
 // Out is what a Turn asks for: Records are to be applied before the next Turn.

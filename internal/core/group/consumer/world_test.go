@@ -106,7 +106,7 @@ func (c *coordinator) apply(off int, r machine.Record) {
 }
 
 func (c *coordinator) turn() *Turn {
-	return &Turn{Now: c.now, Topics: c.topics, Config: c.config, NewID: func() string {
+	return &Turn{Now: c.now, Topics: c.topics, Config: c.config, Resolving: c.resolve != nil, NewID: func() string {
 		c.ids++
 		return fmt.Sprintf("made-%d", c.ids)
 	}}

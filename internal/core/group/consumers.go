@@ -1,0 +1,285 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/machine"
+)
+
+// Groups of the new protocol are core/group/consumer's; here they are found, made and deleted, and what their turns ask for
+// becomes the Shard's output. A group of one protocol makes way for the other when it has no members.
+
+// ResolveRegexes is a task: find the topics whose names the regular expressions match, and tell by Resolved.
+type ResolveRegexes struct {
+	Group   string
+	Regexes []string
+}
+
+// Resolved is an event: what a ResolveRegexes found.
+type Resolved struct {
+	Group string
+	Found map[string]consumer.Regex
+}
+
+// noTopics is a cluster without topics.
+type noTopics struct{}
+
+func (noTopics) Partitions(kafka.TopicID) int32      { return 0 }
+func (noTopics) Racks(kafka.TopicID, int32) []string { return nil }
+func (noTopics) ID(string) (kafka.TopicID, bool)     { return kafka.TopicID{}, false }
+func (noTopics) Name(kafka.TopicID) (string, bool)   { return "", false }
+func (noTopics) Version() uint64                     { return 1 }
+func (noTopics) Created() int64                      { return 0 }
+
+// exists tells whether there is a group of that id in the log.
+func (s *Shard) exists(id string) bool {
+	_, classic := s.saved.Get(id)
+	_, modern := s.consumers.Get(id)
+	return classic || modern
+}
+
+// applyConsumer takes in a record of a group of the new protocol. The first of them makes the group, and ends the group
+// without members that had its id.
+func (s *Shard) applyConsumer(off kafka.Offset, kind int16, key *kbin.Reader, value []byte) error {
+	id, name, err := consumer.ReadKey(kind, key)
+	if err != nil {
+		return err
+	}
+	g, ok := s.consumers.Get(id)
+	switch {
+	case !ok && value == nil:
+		return nil
+	case !ok:
+		g = consumer.NewGroup(strings.Clone(id), s.history)
+		s.consumers.Set(off, g.ID, g)
+		if _, ok := s.saved.Get(id); ok {
+			s.saved.Delete(off, id)
+		}
+		delete(s.live, id)
+	}
+	if err := g.Apply(off, kind, name, value); err != nil {
+		return err
+	}
+	if kind == consumer.EpochKind && value == nil {
+		s.consumers.Delete(off, id)
+		if offsets := s.offsets[id]; offsets != nil && offsets.Len() > 0 {
+			s.saved.Set(off, strings.Clone(id), savedGroup{stateSince: -1})
+		}
+	}
+	return nil
+}
+
+// work makes a turn for a group of the new protocol.
+func (t *turn) work(id string) *consumer.Turn {
+	_, resolving := t.s.resolving[id]
+	return &consumer.Turn{Now: t.now, Topics: t.s.cfg.Topics(), Config: t.s.cfg.Consumer, NewID: t.s.newUUID, Resolving: resolving}
+}
+
+// take makes what a group's turn asks for this turn's own.
+func (t *turn) take(id string, out consumer.Out) {
+	t.out.Records = append(t.out.Records, out.Records...)
+	for _, timer := range out.Timers {
+		at := machine.TimerID{Kind: ConsumerSessionTimer, Of: id, Member: timer.Member}
+		if timer.Kind == consumer.Rebalance {
+			at.Kind = RebalanceTimer
+		}
+		if timer.Stop {
+			t.disarm(at)
+		} else {
+			t.arm(at, timer.After)
+		}
+	}
+	if out.Resolve != nil {
+		t.s.resolving[id] = struct{}{}
+		t.out.Tasks = append(t.out.Tasks, ResolveRegexes{Group: id, Regexes: out.Resolve})
+	}
+}
+
+func (t *turn) consumersLoaded() {
+	for _, id := range slices.Sorted(keys(t.s.consumers.All())) {
+		g, _ := t.s.consumers.Get(id)
+		w := t.work(id)
+		w.Loaded(g)
+		t.take(id, w.Out)
+	}
+}
+
+func keys[V any](all func(func(string, V) bool)) func(func(string) bool) {
+	return maps.Keys(maps.Collect(all))
+}
+
+func (t *turn) consumerExpired(id machine.TimerID) {
+	g, ok := t.s.consumers.Get(id.Of)
+	if !ok {
+		return
+	}
+	w, kind := t.work(id.Of), consumer.Session
+	if id.Kind == RebalanceTimer {
+		kind = consumer.Rebalance
+	}
+	w.Expired(g, kind, id.Member)
+	t.take(id.Of, w.Out)
+}
+
+func (t *turn) resolved(ev Resolved) {
+	delete(t.s.resolving, ev.Group)
+	if g, ok := t.s.consumers.Get(ev.Group); ok {
+		w := t.work(ev.Group)
+		w.Resolved(g, ev.Found)
+		t.take(ev.Group, w.Out)
+	}
+}
+
+// ConsumerGroupHeartbeat, versions 0 and 1.
+
+func consumerError(err error) *kmsg.ConsumerGroupHeartbeatResponse {
+	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
+	resp.ErrorCode, resp.ErrorMessage = code(err), message(err)
+	return resp
+}
+
+// message is what a client is told in words.
+func message(err error) *string {
+	var refusal *consumer.Refusal
+	var k *kerr.Error
+	switch {
+	case errors.As(err, &refusal):
+		return &refusal.Message
+	case errors.As(err, &k):
+		return &k.Description
+	}
+	return nil
+}
+
+func (t *turn) consumerHeartbeat(r machine.Request, req *kmsg.ConsumerGroupHeartbeatRequest) {
+	if err := consumer.Check(req, r.Version, t.s.cfg.Consumer.Assignors); err != nil {
+		t.reply(waiterOf(r), consumerError(err))
+		return
+	}
+	g, way, err := t.consumerGroup(req)
+	if err != nil {
+		t.reply(waiterOf(r), consumerError(err))
+		return
+	}
+	w := t.work(g.ID)
+	resp, err := w.Heartbeat(g, consumer.Client{ID: r.ClientID, Host: r.ClientHost}, req)
+	if err != nil {
+		t.reply(waiterOf(r), consumerError(err))
+		return
+	}
+	way()
+	t.take(g.ID, w.Out)
+	t.replyAfterCommit(waiterOf(r), resp)
+}
+
+// consumerGroup finds the group of a heartbeat. Who joins makes it where there is none, or only a classic one without
+// members, which way removes.
+func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest) (g *consumer.Group, way func(), _ error) {
+	if g, ok := t.s.consumers.Get(req.Group); ok {
+		return g, func() {}, nil
+	}
+	classic := t.s.group(req.Group)
+	switch {
+	case classic == nil && req.MemberEpoch > 0:
+		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound, Message: fmt.Sprintf("Consumer group %s not found.", req.Group)}
+	case classic == nil && req.MemberEpoch != 0:
+		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound, Message: fmt.Sprintf("Group %s not found.", req.Group)}
+	case classic != nil && req.MemberEpoch != 0:
+		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound, Message: fmt.Sprintf("Group %s is not a consumer group.", req.Group)}
+	case classic != nil && (classic.state != empty || len(classic.pendingJoin) > 0):
+		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound,
+			Message: fmt.Sprintf("Cannot upgrade classic group %s to consumer group because online upgrade is disabled.", req.Group)}
+	}
+	return consumer.NewGroup(strings.Clone(req.Group), t.s.history), func() {
+		if classic != nil {
+			t.record(groupKey(req.Group), nil)
+			t.drop(classic)
+		}
+	}, nil
+}
+
+// makeWay is for a JoinGroup: who is new gets a classic group in the place of one of the new protocol without members.
+func (t *turn) makeWay(id string, isNew bool) error {
+	g, ok := t.s.consumers.Get(id)
+	switch {
+	case !ok:
+		return nil
+	case g.Members() > 0:
+		return fmt.Errorf("group %q has members of the new consumer protocol: %w", id, kerr.InconsistentGroupProtocol)
+	}
+	if isNew {
+		t.way = g.Tombstones()
+		t.out.Records = append(t.out.Records, t.way...)
+	}
+	return nil
+}
+
+// deleteConsumers removes a group of the new protocol without members, and all its offsets.
+func (t *turn) deleteConsumers(g *consumer.Group) error {
+	if g.Members() > 0 {
+		return kerr.NonEmptyGroup
+	}
+	t.deleteOffsets(g.ID)
+	t.out.Records = append(t.out.Records, g.Tombstones()...)
+	return nil
+}
+
+// sweepConsumers removes offsets that are older than the retention and have no subscribers, and groups that are left with
+// neither members nor offsets.
+func (t *turn) sweepConsumers() {
+	for _, id := range slices.Sorted(keys(t.s.consumers.All())) {
+		g, _ := t.s.consumers.Get(id)
+		none := !t.s.hasOpen(id)
+		for _, tp := range t.s.partitions(id) {
+			o, _ := t.s.offsets[id].Get(tp)
+			if t.old(o, o.CommitTimestamp) && !g.Subscribes(tp.Topic) && !t.s.isOpen(id, tp) {
+				t.record(offsetKey(id, tp.Topic, tp.Partition), nil)
+			} else {
+				none = false
+			}
+		}
+		if none && g.Members() == 0 {
+			t.out.Records = append(t.out.Records, g.Tombstones()...)
+		}
+	}
+}
+
+// ConsumerGroupDescribe, versions 0 and 1.
+
+func consumerDescribeError(req *kmsg.ConsumerGroupDescribeRequest, err error) *kmsg.ConsumerGroupDescribeResponse {
+	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
+	for _, id := range req.Groups {
+		g := kmsg.NewConsumerGroupDescribeResponseGroup()
+		g.Group, g.ErrorCode, g.ErrorMessage = id, code(err), message(err)
+		resp.Groups = append(resp.Groups, g)
+	}
+	return resp
+}
+
+func (t *turn) consumerDescribe(r machine.Request, req *kmsg.ConsumerGroupDescribeRequest) {
+	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
+	for _, id := range req.Groups {
+		if g, ok := t.s.consumers.Committed(id); ok {
+			resp.Groups = append(resp.Groups, t.work(id).Describe(g))
+			continue
+		}
+		d := kmsg.NewConsumerGroupDescribeResponseGroup()
+		d.Group, d.ErrorCode = id, kerr.GroupIDNotFound.Code
+		d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
+		if t.s.committedGroup(id) != nil {
+			d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s is not a consumer group.", id))
+		}
+		resp.Groups = append(resp.Groups, d)
+	}
+	t.reply(waiterOf(r), resp)
+}
