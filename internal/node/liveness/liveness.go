@@ -140,12 +140,14 @@ func (w *Watch) Led(leads bool) {
 		return
 	}
 	// Every node begins anew: this one has not listened to their heartbeats. The controller before is known to have been
-	// alive when it was last heard of, and no later.
+	// alive when it was last heard of; but others may have heard of it later, and until it is sure to have lapsed it leads
+	// what it led.
 	now := time.Now()
 	w.sessions = newSessions(w.cfg.Session, 2*w.cfg.Heartbeat)
 	if w.before != kafka.NoNode {
 		if at := w.cfg.LastHeard(w.before); !at.IsZero() {
 			w.sessions.touch(at, w.before)
+			w.sessions.touch(now.Add(-w.assuranceAge()), w.before)
 		}
 	}
 	w.sessions.keep(now, w.others(w.cfg.Image()))

@@ -19,10 +19,11 @@ import (
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
-// world is what surrounds the Watch of node 1: an Image, a controller that notes what it is asked, processes that live or not.
+// world is what surrounds the Watch of a node, 1 as a rule: an Image, a controller that notes what it is asked, processes that live or not.
 type world struct {
 	t *testing.T
 	*Watch
+	self kafka.NodeID
 
 	mu     sync.Mutex
 	img    *metadata.Image
@@ -48,12 +49,23 @@ func start(t *testing.T, nodes ...kafka.NodeID) *world {
 // startBalancing has the controller give leaders back from time to time.
 func startBalancing(t *testing.T, balance time.Duration, nodes ...kafka.NodeID) *world {
 	t.Helper()
-	w := &world{t: t, img: metadata.New("c"), dead: map[kafka.NodeID]bool{}, cutOff: map[kafka.NodeID]bool{}, heard: map[kafka.NodeID]time.Time{}}
+	return startNode(t, 1, balance, nodes...)
+}
+
+// startAs starts the Watch of another node than 1.
+func startAs(t *testing.T, self kafka.NodeID, nodes ...kafka.NodeID) *world {
+	t.Helper()
+	return startNode(t, self, 0, nodes...)
+}
+
+func startNode(t *testing.T, self kafka.NodeID, balance time.Duration, nodes ...kafka.NodeID) *world {
+	t.Helper()
+	w := &world{t: t, self: self, img: metadata.New("c"), dead: map[kafka.NodeID]bool{}, cutOff: map[kafka.NodeID]bool{}, heard: map[kafka.NodeID]time.Time{}}
 	for _, id := range nodes {
 		w.apply(&metadata.RegisterBrokerRecord{Node: id, Incarnation: kafka.TopicID{byte(id)}, Epoch: int64(id) * 10})
 	}
 	watch, err := Start(Config{
-		Self: 1, Log: slog.New(slog.DiscardHandler), Image: w.image, Submit: w.submit, Probe: w.probe,
+		Self: self, Log: slog.New(slog.DiscardHandler), Image: w.image, Submit: w.submit, Probe: w.probe,
 		Down: func() []kafka.NodeID { return w.down }, LastHeard: func(id kafka.NodeID) time.Time { return w.heard[id] },
 		Majority: func() bool {
 			w.mu.Lock()
@@ -91,7 +103,7 @@ func (w *world) led(id kafka.NodeID) {
 	w.img = w.img.WithController(id)
 	w.mu.Unlock()
 	w.Changed(w.image())
-	w.Led(id == 1)
+	w.Led(id == w.self)
 }
 
 func (w *world) note(format string, args ...any) {
@@ -269,6 +281,30 @@ func TestTheSessionOfTheControllerBeforeBeganWhenItWasLastHeard(t *testing.T) {
 		w.led(1)
 		w.want(w.within(1400*time.Millisecond, 3))
 		w.want(w.within(700*time.Millisecond, 3), "fence 2 of epoch 20")
+	})
+}
+
+// The controller before had its heartbeats confirmed by a majority, which this node need not have been one of: it may have heard
+// nothing of it for long, while that goes on leading its partitions for as long as it is sure to.
+func TestTheControllerBeforeIsNotFencedBeforeItHasLapsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, next := startAs(t, 2, 1, 2, 3), start(t, 1, 2, 3)
+		for _, w := range []*world{old, next} {
+			w.led(2)
+		}
+		next.heard[2] = time.Now()
+		old.within(10*time.Second, 1, 3) // node 1 is cut off, node 3 is not
+		old.mu.Lock()
+		old.refuses = true
+		old.mu.Unlock()
+		next.led(1)
+		begun := time.Now()
+		for fenced := false; !fenced && time.Since(begun) < time.Minute; {
+			fenced = len(next.within(10*time.Millisecond, 3)) > 0
+			if fenced && !old.Lapsed() {
+				t.Errorf("fenced after %v, and sure to lead yet", time.Since(begun))
+			}
+		}
 	})
 }
 
