@@ -269,6 +269,44 @@ func TestTheHighWatermarkOfANodeDoesNotGoBackWithItsRole(t *testing.T) {
 	}
 }
 
+// A node that comes back goes on with what it wrote down as committed, whatever is written down again while what it recovered is being
+// made durable: with few replicas it may hear of nothing else for long.
+func TestTheHighWatermarkOutlivesACrash(t *testing.T) {
+	disk := vfs.NewMem()
+	r := newFlushingPair(t, FlushSyncfs, disk, vfs.NewMem())
+	defer r.abandon()
+	put(t, r.node(1), "one")
+	r.sync(2)
+	r.hosts[0].checkpoint(r.hosts[0].dirs[0])
+	put(t, r.node(1), "two")
+	settle(t, r.node(1))
+	r.hosts[0].checkpoint(r.hosts[0].dirs[0])
+	put(t, r.node(1), "three")
+	settle(t, r.node(1))
+	var armed atomic.Bool
+	begun, release := make(chan struct{}), make(chan struct{})
+	armed.Store(true)
+	after := r.start(0, vfs.NewFaulty(disk.Clone(), func(op vfs.Op) error {
+		if op.Kind == vfs.OpSyncFS && armed.CompareAndSwap(true, false) {
+			close(begun)
+			<-release
+		}
+		return nil
+	}))
+	defer after.Abandon()
+	<-begun // what was recovered is not the partition's yet
+	after.checkpoint(after.dirs[0])
+	close(release)
+	p := after.part("t", 0)
+	if _, err := p.use(); err != nil {
+		t.Fatal(err)
+	}
+	p.role.RUnlock()
+	if p.HighWatermark() != 1 || p.LogEnd() != 3 {
+		t.Errorf("up to %d of %d counts as committed", p.HighWatermark(), p.LogEnd())
+	}
+}
+
 func TestACutBelowTheHighWatermarkTakesItBack(t *testing.T) {
 	r := newPair(t, vfs.NewMem(), vfs.NewMem())
 	defer r.abandon()

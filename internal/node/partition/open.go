@@ -69,6 +69,8 @@ func (p *Partition) load() (o opened, err error) {
 			return o, p.openFailed(err)
 		}
 	}
+	// A checkpoint may come as soon as the dir knows the log, and writes this down again.
+	p.highWatermark.Store(int64(max(p.HighWatermark(), p.dir().HighWatermark(p.tp))))
 	log, err := p.dir().OpenReplica(trust, p.tp, p.id, s.log, time.Now(), p.set.rand())
 	if err != nil {
 		if trust == logdir.TakeWhole && (errors.Is(err, kerr.CorruptMessage) || errors.Is(err, commitlog.ErrForeign)) {
@@ -145,7 +147,7 @@ func (p *Partition) begin(log *commitlog.Log, opened *settings) error {
 	if s := p.settings.Load(); s != opened {
 		log.SetConfig(s.log)
 	}
-	hw := min(max(p.dir().HighWatermark(p.tp), log.Start()), log.End())
+	hw := min(max(p.HighWatermark(), log.Start()), log.End())
 	p.role.log = log
 	p.cutMove(log)
 	p.mended(log)

@@ -191,7 +191,8 @@ func (p *Partition) Acked(acks int16, epoch kafka.LeaderEpoch, next kafka.Offset
 // Broken tells whether waiting here is of no use: the partition is gone or its log dir failed.
 func (p *Partition) Broken() bool { return p.replicated.Broken() }
 
-// HighWatermark is the offset below which records may be read; it is that of the checkpoint until the log is open.
+// HighWatermark is the offset below which records may be read; while the log is being opened it is that of the checkpoint, and before
+// that 0.
 func (p *Partition) HighWatermark() kafka.Offset { return kafka.Offset(p.highWatermark.Load()) }
 
 // Waiting tells how many requests wait here, counted once for each line they are in.
