@@ -57,6 +57,13 @@ func (w *world) crashFor(n *node, power bool) {
 	})
 }
 
+// betray may end a leader whose in-sync replicas just became more.
+func (w *world) betray(leader *node) {
+	if w.betrays && w.now < w.Duration && w.chance(2) {
+		w.after(w.around(fetchTime), func() { w.crashFor(leader, w.chance(2)) })
+	}
+}
+
 // stopSome lets a process hand over what it leads, and end.
 func (w *world) stopSome() {
 	if n := w.some(); n.up {

@@ -96,6 +96,9 @@ func (r *replicaOf) take(given metadata.Partition, first bool) {
 		if r.leader.Regive(r.now(), r.leadership()) {
 			r.advance()
 		}
+		if len(given.ISR) > len(was.ISR) {
+			r.n.w.betray(r.n)
+		}
 	case leads:
 		r.resign()
 		r.lead()
@@ -234,7 +237,7 @@ func (r *replicaOf) give(number int) {
 	}
 }
 
-// mostRecords a fetch brings.
+// mostRecords a fetch brings, in the runs where it brings most.
 const mostRecords = 20
 
 // serve answers a follower.
@@ -264,7 +267,7 @@ func (r *replicaOf) serve(epoch, last kafka.LeaderEpoch, f replica.Fetch) (fetch
 	if ready {
 		r.proposeISR()
 	}
-	to := min(r.log.end(), f.Offset+mostRecords)
+	to := min(r.log.end(), f.Offset+r.n.w.fetchMost)
 	return fetched{records: r.log.records[f.Offset:to:to], watermark: r.watermark}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/controller"
 )
 
@@ -64,8 +65,12 @@ type world struct {
 	meta   history
 	// controller decides on every node alike: it has no state.
 	controller *controller.Controller
-	check      checker
-	result     Result
+	// fetchMost is how many records a follower's fetch brings: with few, who was away is behind for long.
+	fetchMost kafka.Offset
+	// betrays says that leaders like to die just after their in-sync replicas became more: whoever was let in too early leads then.
+	betrays bool
+	check   checker
+	result  Result
 	// broken is the first violation; nothing goes on after it.
 	broken error
 }
@@ -74,6 +79,7 @@ type world struct {
 func Run(seed uint64, o Options) (Result, error) {
 	o.setDefaults()
 	w := &world{Options: o, rng: rand.New(rand.NewPCG(seed, 0x5eed))}
+	w.fetchMost, w.betrays = kafka.Offset(1+w.rng.IntN(mostRecords)), w.chance(3)
 	w.check = newChecker(w)
 	w.build()
 	w.faults()
