@@ -38,6 +38,24 @@ func TestAnAppendIsAcknowledgedWhenItIsSafeOnTheFollowerToo(t *testing.T) {
 	}
 }
 
+// A leader that was replaced and leads again may have another record at the offset, and has it committed.
+func TestAnAppendIsNotAcknowledgedByALaterLeadershipOfTheSameNode(t *testing.T) {
+	r := newPair(t, vfs.NewMem(), vfs.NewMem())
+	defer r.abandon()
+	lost, epoch := put(t, r.node(1), "lost")
+	r.elect(2)
+	put(t, r.node(2), "kept")
+	r.sync(1)
+	r.elect(1)
+	r.sync(2)
+	for _, acks := range []int16{AllReplicas, 1} {
+		if acked, err := r.node(1).Acked(acks, epoch, lost.Last+1); acked || !errors.Is(err, kerr.NotLeaderForPartition) {
+			t.Errorf("acks=%d: a record that is lost is answered with %v, %v", acks, acked, err)
+		}
+	}
+	wantValues(t, r.node(1), "kept")
+}
+
 func TestAFollowerThatCameBackJoinsTheISR(t *testing.T) {
 	r := newPair(t, vfs.NewMem(), vfs.NewMem())
 	defer r.abandon()
