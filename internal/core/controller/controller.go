@@ -28,7 +28,7 @@ type Config struct {
 	// InternalReplicationFactor is how many replicas an internal topic is to have as soon as there are nodes for them, such as
 	// offsets.topic.replication.factor; 0 for as many as it was made with. Nil is that for all.
 	InternalReplicationFactor func(topic string) int16
-	Rules                    ConfigRules
+	Rules                     ConfigRules
 	// Features are finalised, at these levels, in a log that has none yet. Names and levels are those of Kafka.
 	Features map[string]int16
 }
