@@ -25,6 +25,7 @@ func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	if n.groups == nil {
 		n.groups = n.newGroups(img)
 	}
+	n.groups.Publish(delta, img)
 	n.coordinate(delta, img)
 	if len(delta.NodesChanged) > 0 || delta.ControllerChanged {
 		n.peers.settle(img, delta.NodesChanged)
@@ -59,9 +60,11 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 			MinSessionTimeout: c.MinSession, MaxSessionTimeout: c.MaxSession,
 			InitialRebalanceDelay: c.InitialRebalanceWait, MaxSize: c.MaxSize, OffsetMetadataMax: c.OffsetMetadataMax,
 			OffsetRetention: c.OffsetsRetention, RetentionCheckInterval: c.RetentionCheck,
+			Consumer: group.DefaultConfig(nil).Consumer,
 		},
-		Rand: n.rand(),
-		Log:  n.Log.With("component", "group"),
+		Image: img,
+		Rand:  n.rand(),
+		Log:   n.Log.With("component", "group"),
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/coord"
 	"github.com/headrace/headrace/internal/node/groups"
 )
@@ -35,7 +36,7 @@ func inBubble(t *testing.T, f func(t *testing.T, r *groups.Groups, l *memLog)) {
 }
 
 func newRuntime(partitions int32) *groups.Groups {
-	return groups.New(groups.Config{Partitions: partitions, Group: group.DefaultConfig(nil), Rand: rand.New(rand.NewPCG(1, 2))})
+	return groups.New(groups.Config{Partitions: partitions, Group: group.DefaultConfig(nil), Image: metadata.New("c"), Rand: rand.New(rand.NewPCG(1, 2))})
 }
 
 func submit(t *testing.T, r *groups.Groups, group string, req kmsg.Request) kmsg.Response {

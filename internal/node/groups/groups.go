@@ -1,5 +1,6 @@
 // Package groups is the group coordinator of this node: core/group, run by node/coord on the partitions of __consumer_offsets that
-// the node leads. node/api submits requests, node/metrics surveys; goroutines are those of node/coord.
+// the node leads. node/api submits requests, node/metrics surveys, app publishes metadata. Goroutines are those of node/coord, and one for
+// each resolution of regular expressions; Close waits for them.
 package groups
 
 import (
@@ -8,39 +9,59 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/machine"
+	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/coord"
 )
 
 // Config is what Groups need. Every field is required.
 type Config struct {
 	Partitions int32        // of __consumer_offsets (offsets.topic.num.partitions)
-	Group      group.Config // its Rand is not used
+	Group      group.Config // its Rand and Topics are not used
+	Image      *metadata.Image
 	Rand       *rand.Rand
 	Log        *slog.Logger
 }
 
 // Groups coordinates the groups of the partitions led here.
-type Groups struct{ *coord.Runtime }
+type Groups struct {
+	*coord.Runtime
+	topics atomic.Pointer[topics]
+	tasks  sync.WaitGroup
+}
 
 // New makes Groups that lead nothing.
 func New(c Config) *Groups {
-	return &Groups{coord.New(coord.Config{
+	g := &Groups{}
+	g.topics.Store(&topics{img: c.Image, version: 1, created: int64(c.Image.Offset())})
+	g.Runtime = coord.New(coord.Config{
 		Topic: kafka.OffsetsTopic, Partitions: c.Partitions,
 		New: func(at coord.Place) machine.Machine {
 			cfg := c.Group
 			cfg.Rand = at.Rand
+			cfg.Topics = func() consumer.Topics { return g.topics.Load() }
 			return group.New(cfg)
 		},
 		Refuse: group.Refuse,
+		Do:     func(_ coord.Place, task machine.Task, tell func(machine.Event)) { g.do(task, tell) },
 		Rand:   c.Rand, Log: c.Log,
-	})}
+	})
+	return g
+}
+
+// Close ends all coordination and waits for the goroutines.
+func (g *Groups) Close() {
+	g.Runtime.Close()
+	g.tasks.Wait()
 }
 
 // ListGroups merges the lists of all partitions led here. While one of them loads, the answer is COORDINATOR_LOAD_IN_PROGRESS.
