@@ -16,13 +16,12 @@ func (s *Server) alterReplicaLogDirs(_ context.Context, _ *Call, req *kmsg.Alter
 	var order []string
 	for _, d := range req.Dirs {
 		for _, t := range d.Topics {
-			if _, ok := topics[t.Topic]; !ok {
-				order = append(order, t.Topic)
-				topics[t.Topic] = []int32{}
-			}
 			for _, number := range t.Partitions {
 				tp := kafka.TopicPartition{Topic: t.Topic, Partition: number}
 				if _, twice := wanted[tp]; !twice {
+					if topics[t.Topic] == nil {
+						order = append(order, t.Topic)
+					}
 					topics[t.Topic] = append(topics[t.Topic], number)
 				}
 				wanted[tp] = d.Dir

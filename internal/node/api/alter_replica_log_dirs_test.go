@@ -30,6 +30,10 @@ func TestMovesToLogDirsAreAnsweredForEachPartition(t *testing.T) {
 	for _, version := range []int16{1, 2} {
 		req := moveDirsRequest("a", "/nowhere", []int32{0, 1}, own, []int32{1, 7})
 		resp := ask[*kmsg.AlterReplicaLogDirsResponse](w, req, version)
+		none := moveDirsRequest("a", "/nowhere", []int32{})
+		if resp := ask[*kmsg.AlterReplicaLogDirsResponse](w, none, version); len(resp.Topics) != 0 {
+			t.Errorf("of a topic without partitions: %+v", resp)
+		}
 		if len(resp.Topics) != 1 || resp.Topics[0].Topic != "a" || len(resp.Topics[0].Partitions) != 3 {
 			t.Fatalf("%+v", resp)
 		}

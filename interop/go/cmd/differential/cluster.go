@@ -43,6 +43,21 @@ func (s *steps) cluster() {
 		r.Topics = []kmsg.DescribeLogDirsRequestTopic{}
 		return r
 	})
+	move := func(name, dir, topic string, partitions ...int32) {
+		s.add("move "+name, func(*target) kmsg.Request {
+			r := kmsg.NewPtrAlterReplicaLogDirsRequest()
+			d, t := kmsg.NewAlterReplicaLogDirsRequestDir(), kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+			d.Dir, t.Topic, t.Partitions = dir, topic, partitions
+			d.Topics = append(d.Topics, t)
+			r.Dirs = append(r.Dirs, d)
+			return r
+		})
+	}
+	move("to an unknown dir", "/nowhere", "one", 0)
+	move("to no dir", "", "one", 0)
+	move("an unknown topic to an unknown dir", "/nowhere", "nope", 0)
+	move("nothing", "/nowhere", "one")
+	s.add("move none", func(*target) kmsg.Request { return kmsg.NewPtrAlterReplicaLogDirsRequest() })
 	s.add("idempotent id", func(*target) kmsg.Request {
 		r := kmsg.NewPtrInitProducerIDRequest()
 		r.TransactionTimeoutMillis, r.ProducerID, r.ProducerEpoch = 60000, -1, -1
