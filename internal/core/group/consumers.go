@@ -87,7 +87,10 @@ func (t *turn) work(id string) *consumer.Turn {
 
 // take makes what a group's turn asks for this turn's own.
 func (t *turn) take(id string, out consumer.Out) {
-	t.out.Records = append(t.out.Records, out.Records...)
+	if len(out.Records) > 0 {
+		t.out.Records = append(t.out.Records, out.Records...)
+		t.watch(change{id})
+	}
 	for _, timer := range out.Timers {
 		at := machine.TimerID{Kind: ConsumerSessionTimer, Of: id, Member: timer.Member}
 		if timer.Kind == consumer.Rebalance {
@@ -107,12 +110,25 @@ func (t *turn) take(id string, out consumer.Out) {
 
 func (t *turn) consumersLoaded() {
 	for _, id := range slices.Sorted(keys(t.s.consumers.All())) {
-		g, _ := t.s.consumers.Get(id)
+		t.startTimers(id)
+	}
+}
+
+func (t *turn) startTimers(id string) {
+	if g, ok := t.s.consumers.Get(id); ok {
 		w := t.work(id)
-		w.Loaded(g)
+		w.StartTimers(g)
 		t.take(id, w.Out)
 	}
 }
+
+// change is the write of a group's records.
+type change struct{ group string }
+
+func (change) committed(*turn) {}
+
+// failed starts the timers of members that are back, or still there: those that ended with the records did so at once.
+func (c change) failed(t *turn, _ error) { t.startTimers(c.group) }
 
 func keys[V any](all func(func(string, V) bool)) func(func(string) bool) {
 	return maps.Keys(maps.Collect(all))

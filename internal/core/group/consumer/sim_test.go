@@ -57,6 +57,7 @@ type sim struct {
 	rnd     *rand.Rand
 	clients []*client
 	next    int
+	calm    bool // nothing is lost any more
 }
 
 func newSim(seed uint64) *sim {
@@ -192,7 +193,7 @@ func (s *sim) beat(c *client) {
 	c.inFlight = c.inFlight[1:]
 	t := s.turn()
 	resp, err := t.Heartbeat(s.group, Client{ID: c.id, Host: "/h"}, req)
-	if s.rnd.IntN(30) == 0 {
+	if !s.calm && s.rnd.IntN(30) == 0 {
 		s.lose(t)
 		c.reported = false
 		return
@@ -200,7 +201,7 @@ func (s *sim) beat(c *client) {
 	if err == nil {
 		s.take(t)
 	}
-	lost := s.rnd.IntN(20) == 0
+	lost := !s.calm && s.rnd.IntN(20) == 0
 	if len(c.inFlight) > 0 || lost {
 		c.reported = false
 		return
@@ -292,6 +293,7 @@ func (s *sim) check() error {
 func (s *sim) settle() error {
 	s.join().instance = "" // so that one is not turned away
 	why := ""
+	s.calm = true
 	for range 60 {
 		for _, c := range slices.Clone(s.clients) {
 			c.paused = false

@@ -82,8 +82,8 @@ func (t *Turn) stop(kind TimerKind, member string) {
 	t.Out.Timers = append(t.Out.Timers, Timer{Kind: kind, Member: member, Stop: true})
 }
 
-// Loaded starts the timers of a group that was read from the log.
-func (t *Turn) Loaded(g *Group) {
+// StartTimers is for a group that was read from the log, or some of whose records were not appended.
+func (t *Turn) StartTimers(g *Group) {
 	for id, m := range g.members.All() {
 		t.arm(Session, id, t.Config.SessionTimeout)
 		if m.State == UnrevokedPartitions {

@@ -89,7 +89,7 @@ func (c *coordinator) reload() {
 	}
 	c.history.Commit(kafka.Offset(len(c.log)))
 	t := c.turn()
-	t.Loaded(c.group)
+	t.StartTimers(c.group)
 	c.set(t)
 }
 
@@ -130,6 +130,9 @@ func (c *coordinator) lose(t *Turn) {
 	c.history.Revert(kafka.Offset(len(c.log)))
 	c.group.Forget()
 	c.set(t)
+	again := c.turn()
+	again.StartTimers(c.group)
+	c.set(again)
 }
 
 func (c *coordinator) set(t *Turn) {
