@@ -307,6 +307,32 @@ func TestAMoveWaitsForTheControllerAndGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
+// TestALongNameIsNoHindrance: that of the copy's folder is cut short.
+func TestALongNameIsNoHindrance(t *testing.T) {
+	fs := vfs.NewMem()
+	name := strings.Repeat("n", 249)
+	h := newDirs(t, fs, held)
+	h.topic(name, 1)
+	p := h.part(name, 0)
+	mustWrite(t, p, "one")
+	mustMove(t, h, p, "/b")
+	caught(t, p)
+	h.Abandon()
+	again := newDirs(t, fs, held)
+	again.topic(name, 1)
+	p = again.part(name, 0)
+	caught(t, p)
+	again.noted(name, "/b")
+	until(t, "it has moved", func() bool { dir, _, _ := p.Disk(); return dir == "/b" })
+	wantValues(t, p, "one")
+	if err := again.Close(time.Now(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.Stat("/b/.kafka_cleanshutdown"); err != nil {
+		t.Errorf("the stop was not a clean one: %v", err)
+	}
+}
+
 func TestAMoveIsReplacedOrGivenUp(t *testing.T) {
 	fs := vfs.NewMem()
 	h := newDirs(t, fs, held)

@@ -70,6 +70,9 @@ func (s *Set) resumeMove(p *Partition, there bool) {
 	left := s.futures[:0]
 	for _, f := range s.futures {
 		here := f.id == p.id && f.tp.Partition == p.tp.Partition
+		if here && f.tp != p.tp {
+			f.dir.Leave(f.tp) // there is none of the name that was cut short
+		}
 		switch {
 		case !here:
 			left = append(left, f)

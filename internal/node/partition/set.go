@@ -309,7 +309,7 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 	p.settings.Store(c)
 	p.role.given = given
 	f, there := s.found[tp]
-	s.resumeMove(p, there)
+	s.resumeMove(p, there && (f.id == id || f.id.IsZero()))
 	delete(s.found, tp)
 	// The folder is that of an earlier topic: of one whose deletion was cut short, or whose metadata was lost. Or it is this one's, and
 	// its file is damaged: a replica that others may count on does not begin anew for that.
