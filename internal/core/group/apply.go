@@ -93,7 +93,7 @@ func (s *Shard) applyOffset(off kafka.Offset, producer kafka.ProducerID, key *kb
 		if offsets := s.offsets[group]; offsets != nil {
 			offsets.Delete(off, tp)
 		}
-		s.forgetOpen(group, tp)
+		s.forgetOpen(off, group, tp)
 		return nil
 	}
 	o, err := readOffset(value)
@@ -105,7 +105,8 @@ func (s *Shard) applyOffset(off kafka.Offset, producer kafka.ProducerID, key *kb
 		s.saved.Set(off, strings.Clone(group), savedGroup{stateSince: -1})
 	}
 	if producer != kafka.NoProducerID {
-		s.txns[producer] = append(s.txns[producer], openOffset{group: strings.Clone(group), partition: tp, offset: o})
+		open, _ := s.txns.Get(producer)
+		s.txns.Set(off, producer, append(open, openOffset{group: strings.Clone(group), partition: tp, offset: o}))
 		return nil
 	}
 	s.setOffset(off, group, tp, o)

@@ -157,3 +157,36 @@ func BenchmarkApplyOffset(b *testing.B) {
 		off++
 	}
 }
+
+// An append that fails takes the records of a transaction back, and the tombstones that ended some of them.
+func TestRevertReachesTheOffsetsOfATransaction(t *testing.T) {
+	s := New(DefaultConfig(rand.New(rand.NewPCG(1, 1))))
+	put := func(off kafka.Offset, p int32, offset int64) {
+		t.Helper()
+		value := Offset{Offset: offset, ExpireTimestamp: -1}.value()
+		if err := s.ApplyTransactional(off, 7, offsetKey("g", "t", p), value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(0, 0, 10)
+	put(1, 1, 11)
+	s.Commit(2)
+	put(2, 0, 20)
+	put(3, 2, 22)
+	s.Revert(2)
+	if err := s.Apply(2, offsetKey("g", "t", 1), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.Revert(2)
+	s.EndTransaction(2, 7, true)
+	s.Commit(3)
+	for p, want := range []int64{10, 11, -1} {
+		got := int64(-1)
+		if o, ok := s.offsets["g"].Get(kafka.TopicPartition{Topic: "t", Partition: int32(p)}); ok {
+			got = o.Offset
+		}
+		if got != want {
+			t.Errorf("partition %d is at %d, want %d", p, got, want)
+		}
+	}
+}

@@ -64,7 +64,7 @@ type Shard struct {
 	consumers *timeline.Map[string, *consumer.Group]
 	resolving map[string]struct{}      // the ids of those whose regular expressions are being resolved
 	offsets   map[string]*groupOffsets // by group
-	txns      map[kafka.ProducerID][]openOffset
+	txns      *timeline.Map[kafka.ProducerID, []openOffset]
 	topics    map[string]string // one string for each topic name, however many offsets it has
 
 	live      map[string]*group
@@ -82,7 +82,7 @@ func New(cfg Config) *Shard {
 		consumers: timeline.NewMap[string, *consumer.Group](h),
 		resolving: make(map[string]struct{}),
 		offsets:   make(map[string]*groupOffsets),
-		txns:      make(map[kafka.ProducerID][]openOffset),
+		txns:      timeline.NewMap[kafka.ProducerID, []openOffset](h),
 		topics:    make(map[string]string),
 		live:      make(map[string]*group),
 		writes:    make(map[uint64]pendingWrite),
