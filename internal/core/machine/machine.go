@@ -65,11 +65,20 @@ type Output struct {
 	Records []Record
 	Replies []Reply
 	Timers  []Timer
+	// Producer, where not nil, is whose transaction Records are part of: they are appended in batches of their own, and taken in by
+	// ApplyTransactional.
+	Producer *Producer
 	// Write, when not 0, asks for a Committed or a Failed event about Records.
 	Write uint64
 	// Tasks are work outside of the machine, begun as soon as the Step has returned: a machine that wants records committed
 	// first asks for them on Committed. What comes of a task comes back as an event of the machine's own.
 	Tasks []Task
+}
+
+// Producer writes in a transaction.
+type Producer struct {
+	ID    kafka.ProducerID
+	Epoch kafka.ProducerEpoch
 }
 
 // Record is a record for the partition. A nil Value is a tombstone.

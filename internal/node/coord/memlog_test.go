@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 )
@@ -17,9 +19,10 @@ type memLog struct {
 	waiters  []memWaiter
 	delay    time.Duration
 	held     bool
-	fail     error         // of every append
-	readWait time.Duration // that every read takes
-	writing  time.Duration // that every append takes
+	fail     error            // of every append
+	fenced   kafka.ProducerID // whose epoch is over; 0 for nobody
+	readWait time.Duration    // that every read takes
+	writing  time.Duration    // that every append takes
 	lost     bool
 }
 
@@ -44,6 +47,9 @@ func (l *memLog) Append(_ time.Time, epoch kafka.LeaderEpoch, v batch.Validated)
 	defer l.mu.Unlock()
 	if l.fail != nil {
 		return 0, l.fail
+	}
+	if l.fenced != 0 && v.Header.ProducerID == l.fenced {
+		return 0, kerr.InvalidProducerEpoch
 	}
 	first := l.end()
 	batch.StampOffset(v.Batch, first, epoch)

@@ -79,6 +79,10 @@ func (s *shard) wait() {
 
 // step has the machine decide on ev and does what it asks for.
 func (s *shard) step(now time.Time, ev machine.Event) {
+	if m, ok := ev.(*marking); ok {
+		s.mark(now, m)
+		return
+	}
 	out, ok := s.decide(now, ev)
 	if !ok {
 		return
@@ -95,7 +99,7 @@ func (s *shard) step(now time.Time, ev machine.Event) {
 			s.answer(reply)
 		}
 	}
-	if err := s.write(now, out.Records); err != nil {
+	if err := s.write(now, out.Records, out.Producer); err != nil {
 		s.fail(now, st, err)
 		return
 	}
@@ -108,6 +112,10 @@ func (s *shard) step(now time.Time, ev machine.Event) {
 		s.parked = append(s.parked, st)
 	default:
 		s.settle(now, st)
+	}
+	if out.Producer != nil && s.builder != nil {
+		// Nobody else is to fail because this producer's epoch is over.
+		_ = s.flush(now) // whose steps were told
 	}
 }
 
@@ -146,6 +154,9 @@ func (s *shard) settle(now time.Time, st step) {
 	for _, reply := range st.replies {
 		s.answer(reply)
 	}
+	if st.marking != nil {
+		st.marking.done <- nil
+	}
 	if st.write != 0 {
 		s.step(now, machine.Committed{Write: st.write})
 	}
@@ -155,6 +166,9 @@ func (s *shard) settle(now time.Time, st step) {
 func (s *shard) fail(now time.Time, st step, err error) {
 	for _, reply := range st.replies {
 		s.refuse(reply.Ticket, err)
+	}
+	if st.marking != nil {
+		st.marking.done <- err
 	}
 	if st.write != 0 {
 		s.step(now, machine.Failed{Write: st.write, Err: err})
@@ -229,6 +243,8 @@ func (s *shard) dismiss(events []machine.Event) {
 			}
 		case *look:
 			close(ev.seen)
+		case *marking:
+			ev.done <- kerr.NotCoordinator
 		}
 	}
 }
@@ -243,6 +259,11 @@ func (s *shard) stop(events []machine.Event) {
 	}
 	clear(s.calls.byTicket)
 	s.calls.Unlock()
+	for _, st := range s.parked {
+		if st.marking != nil {
+			st.marking.done <- kerr.NotCoordinator
+		}
+	}
 	s.machine, s.timers, s.parked, s.open, s.builder = nil, timers{}, nil, nil, nil
 
 	s.mu.Lock()

@@ -200,7 +200,7 @@ func (r *Runtime) submit(ctx context.Context, s *shard, client ClientInfo, req k
 		},
 		answer: make(chan kmsg.Response, 1),
 	}
-	if err := s.request(c); err != nil {
+	if err := s.ask(queued{c}); err != nil {
 		return r.refusal(req, err), nil
 	}
 	select {

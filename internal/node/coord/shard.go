@@ -74,6 +74,7 @@ type step struct {
 	next     kafka.Offset // everything below it must be committed
 	replies  []machine.Reply
 	write    uint64
+	marking  *marking // nil but for a marker, which is a step of its own
 	deadline time.Time
 }
 
@@ -101,9 +102,9 @@ func (s *shard) is(st state) bool {
 	return s.mu.state == st
 }
 
-// request puts c into the inbox. A full inbox means that the shard is overwhelmed: the error makes clients come back
+// ask puts what somebody waits for, a queued call or a marking, into the inbox. A full inbox means that the shard is overwhelmed: the error makes clients come back
 // without looking for another coordinator.
-func (s *shard) request(c *call) error {
+func (s *shard) ask(ev machine.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -114,7 +115,7 @@ func (s *shard) request(c *call) error {
 	case len(s.mu.inbox) >= s.rt.cfg.MaxInbox:
 		return kerr.CoordinatorLoadInProgress
 	}
-	s.mu.inbox = append(s.mu.inbox, queued{c})
+	s.mu.inbox = append(s.mu.inbox, ev)
 	s.pokeLocked()
 	return nil
 }
