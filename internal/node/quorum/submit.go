@@ -235,8 +235,24 @@ func decodeForwarded(req *peer.SubmitRequest) (kmsg.Request, error) {
 
 // Answer takes a SubmitResponse apart in the way that Config.Forward returns it.
 func Answer(resp *peer.SubmitResponse) ([]byte, kafka.Offset, error) {
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, -1, fmt.Errorf("%s: %w", resp.ErrorMessage, err)
+	if code := kerr.TypedErrorForCode(resp.ErrorCode); code != nil {
+		return nil, -1, refusalElsewhere{resp.ErrorMessage, code}
 	}
 	return resp.Body, kafka.Offset(resp.Offset), nil
 }
+
+// refusalElsewhere is why another node refused. Its message mostly says the code's text already, since Serve writes an error that wraps
+// it; a reader is not told twice.
+type refusalElsewhere struct {
+	message string
+	code    *kerr.Error
+}
+
+func (r refusalElsewhere) Error() string {
+	if strings.Contains(r.message, r.code.Error()) {
+		return r.message
+	}
+	return fmt.Sprintf("%s: %v", r.message, r.code)
+}
+
+func (r refusalElsewhere) Unwrap() error { return r.code }
