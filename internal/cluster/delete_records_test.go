@@ -12,7 +12,7 @@ import (
 )
 
 // deleteBefore deletes what lies before an offset of partition 0, and tells how long that took.
-func (w *world) deleteBefore(topic string, leader int32, offset int64, timeout time.Duration) (low int64, err error, took time.Duration) {
+func (w *world) deleteBefore(topic string, leader int32, offset int64, timeout time.Duration) (low int64, took time.Duration, err error) {
 	w.t.Helper()
 	cl := w.client(kgo.SeedBrokers(address(int(leader))))
 	defer cl.Close()
@@ -27,7 +27,7 @@ func (w *world) deleteBefore(topic string, leader int32, offset int64, timeout t
 		w.t.Fatal(err)
 	}
 	p := resp.(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]
-	return p.LowWatermark, kerr.ErrorForCode(p.ErrorCode), time.Since(began)
+	return p.LowWatermark, time.Since(began), kerr.ErrorForCode(p.ErrorCode)
 }
 
 // TestRecordsAreDeletedWhenTheFollowersHaveDeletedThem: an answer without an error says that no replica has them any more; one that is
@@ -39,7 +39,7 @@ func TestRecordsAreDeletedWhenTheFollowersHaveDeletedThem(t *testing.T) {
 		w.inSync("t")
 		w.fill("t", 100)
 		leader := w.partition("t").Leader
-		low, err, took := w.deleteBefore("t", leader, 40, 10*time.Second)
+		low, took, err := w.deleteBefore("t", leader, 40, 10*time.Second)
 		if low != 40 || err != nil {
 			t.Errorf("low watermark %d, %v", low, err)
 		}
@@ -50,17 +50,17 @@ func TestRecordsAreDeletedWhenTheFollowersHaveDeletedThem(t *testing.T) {
 			silent = w.node(2)
 		}
 		silent.host.silence()
-		low, err, took = w.deleteBefore("t", leader, 60, time.Second)
+		low, took, err = w.deleteBefore("t", leader, 60, time.Second)
 		if low != 40 || err != kerr.RequestTimedOut || took < time.Second {
 			t.Errorf("with a follower that is silent: low watermark %d, %v after %v", low, err, took)
 		}
-		low, err, took = w.deleteBefore("t", leader, 80, 20*time.Second)
+		low, took, err = w.deleteBefore("t", leader, 80, 20*time.Second)
 		if low != 80 || err != nil || took < 500*time.Millisecond || took > 4*time.Second {
 			t.Errorf("until it is fenced: low watermark %d, %v after %v", low, err, took)
 		}
 		silent.host.heal()
 		w.inSync("t")
-		low, err, took = w.deleteBefore("t", leader, 90, 10*time.Second)
+		low, took, err = w.deleteBefore("t", leader, 90, 10*time.Second)
 		if low != 90 || err != nil || took > time.Second {
 			t.Errorf("when it is back: low watermark %d, %v after %v", low, err, took)
 		}

@@ -57,6 +57,7 @@ type fetching struct {
 	minBytes int
 	maxBytes int
 	commited bool
+	came     time.Time
 	deadline time.Time
 	results  []fetchResult
 }
@@ -72,9 +73,9 @@ func (s *Server) fetch(ctx context.Context, c *Call, req *kmsg.FetchRequest) Res
 		return fetchError(c.Version, s.codeOf(err, "fetch session"))
 	}
 	f := s.newFetching(c, req, fc)
-	f.plan()
+	f.plan(ctx)
 	for !f.enough() && f.await(ctx) {
-		f.plan()
+		f.plan(ctx)
 	}
 	return f.respond(byID, c.Received)
 }
@@ -82,7 +83,7 @@ func (s *Server) fetch(ctx context.Context, c *Call, req *kmsg.FetchRequest) Res
 func (s *Server) newFetching(c *Call, req *kmsg.FetchRequest, fc fetchContext) *fetching {
 	f := &fetching{
 		s: s, client: c.Client, version: c.Version, ctx: fc, commited: req.IsolationLevel == readCommitted,
-		isFollow: req.ReplicaID >= 0,
+		isFollow: req.ReplicaID >= 0, came: c.Received,
 		deadline: c.Received.Add(time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond),
 	}
 	f.maxBytes = min(int(max(req.MaxBytes, 0)), s.Settings().FetchMaxBytes)
@@ -96,18 +97,18 @@ func (s *Server) newFetching(c *Call, req *kmsg.FetchRequest, fc fetchContext) *
 
 // plan plans a read of every partition anew. The limit holds for all together, in their order, but the first batch that
 // there is comes whatever its size, so that a consumer always gets on (KIP-74).
-func (f *fetching) plan() {
+func (f *fetching) plan(ctx context.Context) {
 	left, first := f.maxBytes, true
 	for i := range f.results {
 		r := &f.results[i]
 		r.release()
-		*r = f.read(f.ctx.wants[i], max(left, 0), first)
+		*r = f.read(ctx, f.ctx.wants[i], max(left, 0), first)
 		left -= r.plan.Bytes
 		first = first && r.plan.Bytes == 0
 	}
 }
 
-func (f *fetching) read(w want, left int, first bool) fetchResult {
+func (f *fetching) read(ctx context.Context, w want, left int, first bool) fetchResult {
 	r := fetchResult{want: w, highWatermark: -1, lso: -1, logStart: -1, preferred: kafka.NoNode}
 	tp, part, err := f.locate(w)
 	if err != nil {
@@ -118,9 +119,13 @@ func (f *fetching) read(w want, left int, first bool) fetchResult {
 	if f.version >= fetchNearbyFrom {
 		fetch = part.FetchNearby
 	}
-	got, err := fetch(partition.Position{
-		Offset: w.offset, Epoch: w.epoch, LastEpoch: w.lastEpoch, Committed: f.commited,
-		MaxBytes: min(w.maxBytes, left), MinOne: first,
+	var got partition.Fetched
+	err = f.s.patiently(ctx, f.came, part, func() (err error) {
+		got, err = fetch(partition.Position{
+			Offset: w.offset, Epoch: w.epoch, LastEpoch: w.lastEpoch, Committed: f.commited,
+			MaxBytes: min(w.maxBytes, left), MinOne: first,
+		})
+		return err
 	})
 	if err != nil {
 		part.Denied()

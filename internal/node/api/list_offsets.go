@@ -11,7 +11,7 @@ import (
 )
 
 // listOffsets answers where in partitions a time, an end or the largest timestamp is.
-func (s *Server) listOffsets(_ context.Context, c *Call, req *kmsg.ListOffsetsRequest) Response {
+func (s *Server) listOffsets(ctx context.Context, c *Call, req *kmsg.ListOffsetsRequest) Response {
 	resp := kmsg.NewPtrListOffsetsResponse()
 	asked := map[kafka.TopicPartition]int{}
 	for _, t := range req.Topics {
@@ -37,7 +37,7 @@ func (s *Server) listOffsets(_ context.Context, c *Call, req *kmsg.ListOffsetsRe
 			case follower && p.Timestamp == partition.LatestOffset:
 				err = s.listEnd(tp, p, &a)
 			default:
-				err = s.listOffset(tp, p, committed, &a)
+				err = s.listOffset(ctx, c, tp, p, committed, &a)
 			}
 			a.ErrorCode = s.codeOf(err, "list offset of "+tp.String())
 			at.Partitions = append(at.Partitions, a)
@@ -67,17 +67,18 @@ func offsetNameFrom(timestamp int64) int16 {
 	return 1<<15 - 1
 }
 
-func (s *Server) listOffset(tp kafka.TopicPartition, p kmsg.ListOffsetsRequestTopicPartition, committed bool, a *kmsg.ListOffsetsResponseTopicPartition) error {
+func (s *Server) listOffset(ctx context.Context, c *Call, tp kafka.TopicPartition, p kmsg.ListOffsetsRequestTopicPartition, committed bool, a *kmsg.ListOffsetsResponseTopicPartition) error {
 	part, err := s.hosted(tp)
 	if err != nil {
 		return err
 	}
-	f, err := part.OffsetFor(p.Timestamp, kafka.LeaderEpoch(p.CurrentLeaderEpoch), committed)
-	if err != nil {
+	return s.patiently(ctx, c.Received, part, func() error {
+		f, err := part.OffsetFor(p.Timestamp, kafka.LeaderEpoch(p.CurrentLeaderEpoch), committed)
+		if err == nil {
+			a.Offset, a.Timestamp, a.LeaderEpoch = int64(f.Offset), f.Timestamp, int32(f.Epoch)
+		}
 		return err
-	}
-	a.Offset, a.Timestamp, a.LeaderEpoch = int64(f.Offset), f.Timestamp, int32(f.Epoch)
-	return nil
+	})
 }
 
 // listEnd answers a follower, for which the latest offset is the end of the leader's log and not the high watermark.

@@ -9,7 +9,7 @@ import (
 )
 
 // offsetForLeaderEpoch answers where leader epochs end, by which a consumer finds out that a log was truncated.
-func (s *Server) offsetForLeaderEpoch(_ context.Context, _ *Call, req *kmsg.OffsetForLeaderEpochRequest) Response {
+func (s *Server) offsetForLeaderEpoch(ctx context.Context, c *Call, req *kmsg.OffsetForLeaderEpochRequest) Response {
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
 	for _, t := range req.Topics {
 		at := kmsg.NewOffsetForLeaderEpochResponseTopic()
@@ -20,10 +20,13 @@ func (s *Server) offsetForLeaderEpoch(_ context.Context, _ *Call, req *kmsg.Offs
 			a.Partition, a.LeaderEpoch, a.EndOffset = p.Partition, -1, -1
 			part, err := s.hosted(tp)
 			if err == nil {
-				end, eerr := part.EndOfEpoch(kafka.LeaderEpoch(p.CurrentLeaderEpoch), kafka.LeaderEpoch(p.LeaderEpoch))
-				if err = eerr; err == nil {
-					a.LeaderEpoch, a.EndOffset = int32(end.Epoch), int64(end.End)
-				}
+				err = s.patiently(ctx, c.Received, part, func() error {
+					end, err := part.EndOfEpoch(kafka.LeaderEpoch(p.CurrentLeaderEpoch), kafka.LeaderEpoch(p.LeaderEpoch))
+					if err == nil {
+						a.LeaderEpoch, a.EndOffset = int32(end.Epoch), int64(end.End)
+					}
+					return err
+				})
 			}
 			a.ErrorCode = s.codeOf(err, "end of epoch in "+tp.String())
 			at.Partitions = append(at.Partitions, a)

@@ -39,6 +39,7 @@ type produced struct {
 	version  int16
 	acks     int16
 	pause    time.Duration // of the connection, before it
+	came     time.Time
 	deadline time.Time
 	resp     *kmsg.ProduceResponse
 	waiter   *await.Waiter
@@ -59,7 +60,7 @@ type ackWait struct {
 func (s *Server) beginProduce(ctx context.Context, c *Call) transport.Pending {
 	req := c.Request.(*kmsg.ProduceRequest)
 	p := &produced{
-		s: s, client: c.Client, version: c.Version, acks: req.Acks, pause: c.Pause, resp: kmsg.NewPtrProduceResponse(),
+		s: s, client: c.Client, version: c.Version, acks: req.Acks, pause: c.Pause, came: c.Received, resp: kmsg.NewPtrProduceResponse(),
 		deadline: c.Received.Add(time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond),
 	}
 	refused := refuseProduce(req)
@@ -139,7 +140,12 @@ func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka
 		part.Refused()
 		return err
 	}
-	done, epoch, err := part.Append(now, v, p.acks, commitlog.OriginClient, p.pause)
+	var done commitlog.Appended
+	var epoch kafka.LeaderEpoch
+	err = p.s.patiently(ctx, p.came, part, func() (err error) {
+		done, epoch, err = part.Append(now, v, p.acks, commitlog.OriginClient, p.pause)
+		return err
+	})
 	if err != nil {
 		return err
 	}
