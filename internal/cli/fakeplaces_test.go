@@ -32,6 +32,7 @@ type places struct {
 	log        []string // what was changed, in order
 	atOnce     int      // the most moves that were under way together
 	listed     func()   // called when a move was listed; may be nil
+	described  func()   // called before configs are described; may be nil
 	// stops is how often nodes are still listed with the one that lost its vote last before it is gone; 0 for ever.
 	stops int
 }
@@ -314,6 +315,9 @@ func (p *places) describeConfigs(r kmsg.Request) kmsg.Response {
 	req := r.(*kmsg.DescribeConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	for _, x := range req.Resources {
+		if p.described != nil {
+			p.described()
+		}
 		rx := kmsg.NewDescribeConfigsResponseResource()
 		rx.ResourceType, rx.ResourceName = x.ResourceType, x.ResourceName
 		if value, ok := p.cordoned[x.ResourceName]; ok && x.ResourceType == kmsg.ConfigResourceTypeBroker {

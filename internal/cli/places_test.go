@@ -137,7 +137,30 @@ func TestADecommissionIsCancelled(t *testing.T) {
 	w.partitions["a:0"].target, w.partitions["b:0"].target = []int32{0}, []int32{1}
 	w.cordoned["1"] = "*"
 	w.want("", "cluster decommission 1 --cancel", "stopped the move of 1 partition; node 1 takes new replicas again (headrace cluster quorum shows whether it has a vote)\n")
-	if log := fmt.Sprint(w.noted()); log != "[a:0 > [] 1 cordoned.log.dirs: DELETE]" {
+	if log := fmt.Sprint(w.noted()); log != "[1 cordoned.log.dirs: DELETE a:0 > []]" {
+		t.Error(log)
+	}
+}
+
+// A decommission that goes on in another shell ends when it is cancelled: it moves no more, takes no vote and forgets nothing.
+func TestADecommissionThatIsCancelledElsewhereEnds(t *testing.T) {
+	w := newPlaces(t, 4, map[string][]int32{"a:0": {3, 0}, "a:1": {1, 3}, "b:0": {3}})
+	w.voters = []int32{0, 1, 3}
+	w.looks = 3
+	w.listed = func() { delete(w.cordoned, "3") }
+	w.refused(term.ExitFailed, "", "cluster decommission 3 --at-once 1", "cancelled from elsewhere: node 3 takes new replicas again, and stays")
+	if log := fmt.Sprint(w.noted()); log != "[3 cordoned.log.dirs: SET a:0 > [2 0]]" {
+		t.Error(log)
+	}
+	w = newPlaces(t, 3, nil)
+	w.voters = []int32{0, 1, 2}
+	w.described = func() {
+		if _, taken := w.lastVoteless(); taken { // it waits for the node to stop
+			delete(w.cordoned, "2")
+		}
+	}
+	w.refused(term.ExitFailed, "", "cluster decommission 2", "cancelled from elsewhere: node 2 takes new replicas again, and stays")
+	if log := fmt.Sprint(w.noted()); log != "[2 cordoned.log.dirs: SET no vote 2]" {
 		t.Error(log)
 	}
 }

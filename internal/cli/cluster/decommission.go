@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -75,6 +76,7 @@ type leaving struct {
 	form   term.Form
 	atOnce int
 	apart  bool // it is a controller alone: it has no replicas, and is in no list of brokers
+	closed bool // this run keeps new replicas away: whoever cancels it lets them come again
 	answer left
 }
 
@@ -132,6 +134,9 @@ func (l *leaving) leave(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := l.wanted(ctx); err != nil {
+		return err
+	}
 	if err := l.takeVote(ctx); err != nil {
 		return err
 	}
@@ -153,9 +158,22 @@ func (l *leaving) cordon(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
+		l.closed = true
 		l.say("no new replicas come to node %d", l.answer.Node)
 	}
 	return err
+}
+
+// wanted is an error when somebody has cancelled this run from elsewhere. A node that does not answer may be the one that is to be
+// stopped: it says nothing of that.
+func (l *leaving) wanted(ctx context.Context) error {
+	if !l.closed {
+		return nil
+	}
+	if cordoned, known := isCordoned(ctx, kadm.NewClient(l.client), l.answer.Node, 0); known && !cordoned {
+		return fmt.Errorf("cancelled from elsewhere: node %d takes new replicas again, and stays", l.answer.Node)
+	}
+	return nil
 }
 
 // setCordon asks the node, which a client would do, or the controller where the node is dead.
@@ -204,7 +222,7 @@ func (l *leaving) drain(ctx context.Context) error {
 			l.say("node %d holds no replicas", l.answer.Node)
 			return nil
 		}
-		m := &mover{env: l.env, client: l.client, atOnce: l.atOnce}
+		m := &mover{env: l.env, client: l.client, atOnce: l.atOnce, wanted: l.wanted}
 		if err := m.move(ctx, moves); err != nil {
 			return err
 		}
@@ -219,7 +237,7 @@ func (l *leaving) drain(ctx context.Context) error {
 
 // awaitMoves waits for what an earlier run began, and refuses to meddle with the moves of others.
 func (l *leaving) awaitMoves(ctx context.Context) error {
-	m := &mover{env: l.env, client: l.client, atOnce: l.atOnce, moving: map[string]plan.Move{}}
+	m := &mover{env: l.env, client: l.client, atOnce: l.atOnce, wanted: l.wanted, moving: map[string]plan.Move{}}
 	under, err := reassigning(ctx, l.client)
 	if err != nil {
 		return err
@@ -262,6 +280,9 @@ func (l *leaving) awaitStop(ctx context.Context) error {
 	for look := firstLook; ; look = min(2*look, lastLook) {
 		there, err := l.runs(ctx)
 		if err != nil || !there {
+			return err
+		}
+		if err := l.wanted(ctx); err != nil {
 			return err
 		}
 		if look == firstLook {
@@ -318,8 +339,11 @@ func registered(ctx context.Context, client *kgo.Client, id int32) (bool, error)
 	return slices.ContainsFunc(resp.Brokers, func(b kmsg.DescribeClusterResponseBroker) bool { return b.NodeID == id }), nil
 }
 
-// stay undoes what can be undone.
+// stay undoes what can be undone. The cordon goes first: a run elsewhere that goes on ends when it sees that, and begins nothing anew.
 func (l *leaving) stay(ctx context.Context) error {
+	if err := l.setCordon(ctx, kmsg.IncrementalAlterConfigOpDelete, ""); err != nil {
+		return target.Refused(err, "cannot let node %d take replicas again: %s", l.answer.Node, term.OneLine(err))
+	}
 	under, err := reassigning(ctx, l.client)
 	if err != nil {
 		return err
@@ -328,9 +352,6 @@ func (l *leaving) stay(ctx context.Context) error {
 	stopped, err := cancelMoves(ctx, l.client, ours)
 	if err != nil {
 		return err
-	}
-	if err := l.setCordon(ctx, kmsg.IncrementalAlterConfigOpDelete, ""); err != nil {
-		return target.Refused(err, "cannot let node %d take replicas again: %s", l.answer.Node, term.OneLine(err))
 	}
 	return l.env.Print(l.form, canceled{stopped}, term.Lines("stopped the move of %d %s; node %d takes new replicas again (headrace cluster quorum shows whether it has a vote)\n",
 		len(stopped), term.Plural(len(stopped), "partition"), l.answer.Node))

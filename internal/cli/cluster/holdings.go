@@ -37,7 +37,8 @@ func holdingsOf(ctx context.Context, client *kgo.Client) (holdings, error) {
 	dirs, err := a.DescribeAllLogDirs(ctx, nil)
 	h := holdings{unsized: err != nil, leaders: map[string]int32{}}
 	for _, b := range meta.Brokers {
-		n := plan.Node{ID: b.NodeID, Cordoned: isCordoned(ctx, a, b.NodeID, len(dirs[b.NodeID]))}
+		n := plan.Node{ID: b.NodeID}
+		n.Cordoned, _ = isCordoned(ctx, a, b.NodeID, len(dirs[b.NodeID]))
 		if b.Rack != nil {
 			n.Rack = *b.Rack
 		}
@@ -126,18 +127,21 @@ func sizesOf(dirs kadm.DescribedAllLogDirs) map[string]int64 {
 }
 
 // isCordoned tells whether a node takes no new replicas: its directories are cordoned by a star, or each by its name. A node
-// that does not say, as older ones, takes some.
-func isCordoned(ctx context.Context, a *kadm.Client, id int32, dirs int) bool {
+// that does not say, as older ones, takes some; known is false where it does not answer.
+func isCordoned(ctx context.Context, a *kadm.Client, id int32, dirs int) (cordoned, known bool) {
 	configs, err := a.DescribeBrokerConfigs(ctx, id)
 	if err != nil {
-		return false
+		return false, false
 	}
 	for _, r := range configs {
+		if r.Err != nil {
+			return false, false
+		}
 		for _, k := range r.Configs {
 			if value := strings.TrimSpace(k.MaybeValue()); k.Key == cordonKey && value != "" {
-				return value == "*" || dirs > 0 && len(strings.Split(value, ",")) >= dirs
+				return value == "*" || dirs > 0 && len(strings.Split(value, ",")) >= dirs, true
 			}
 		}
 	}
-	return false
+	return false, true
 }

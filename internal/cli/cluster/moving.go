@@ -32,6 +32,8 @@ type mover struct {
 	env    term.Env
 	client *kgo.Client
 	atOnce int
+	// wanted is asked again and again, and ends the moves by an error; nil where nothing but the caller does.
+	wanted func(context.Context) error
 
 	waiting []plan.Move // that copy nothing yet
 	moving  map[string]plan.Move
@@ -75,6 +77,11 @@ func (m *mover) await(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(look):
+		}
+		if m.wanted != nil { // before look, which takes a move that was stopped for one that has ended
+			if err := m.wanted(ctx); err != nil {
+				return err
+			}
 		}
 		if err := m.look(ctx); err != nil {
 			return err
