@@ -160,7 +160,7 @@ func TestADecommissionThatIsCancelledElsewhereEnds(t *testing.T) {
 		}
 	}
 	w.refused(term.ExitFailed, "", "cluster decommission 2", "cancelled from elsewhere: node 2 takes new replicas again, and stays")
-	if log := fmt.Sprint(w.noted()); log != "[2 cordoned.log.dirs: SET no vote 2]" {
+	if log := fmt.Sprint(w.noted()); log != "[2 cordoned.log.dirs: SET no vote 2 2]" {
 		t.Error(log)
 	}
 }
