@@ -17,6 +17,8 @@ const maxID = 1<<15 - 1
 func (s *Shard) check(id string, producer kafka.ProducerID, epoch kafka.ProducerEpoch) (transaction, error) {
 	x, ok := s.saved.Get(id)
 	switch {
+	case ok && x.brings(producer):
+		return x, kerr.ConcurrentTransactions
 	case !ok || x.producer != producer:
 		return x, kerr.InvalidProducerIDMapping
 	case x.epoch != epoch:
@@ -32,9 +34,11 @@ func (s *Shard) check(id string, producer kafka.ProducerID, epoch kafka.Producer
 // for those of v1.
 func (t *turn) addPartitions(w waiter, req *kmsg.AddPartitionsToTxnRequest) {
 	if w.version >= 4 {
-		for i := range req.Transactions {
-			t.addFor(w, req, &req.Transactions[i])
+		if len(req.Transactions) != 1 {
+			t.reply(w, addError(req, w.version, kerr.InvalidRequest))
+			return
 		}
+		t.addFor(w, &req.Transactions[0])
 		return
 	}
 	var added []kafka.TopicPartition
@@ -47,7 +51,7 @@ func (t *turn) addPartitions(w waiter, req *kmsg.AddPartitionsToTxnRequest) {
 	t.replyAfterCommit(w, addError(req, w.version, err))
 }
 
-func (t *turn) addFor(w waiter, req *kmsg.AddPartitionsToTxnRequest, one *kmsg.AddPartitionsToTxnRequestTransaction) {
+func (t *turn) addFor(w waiter, one *kmsg.AddPartitionsToTxnRequestTransaction) {
 	producer, epoch := kafka.ProducerID(one.ProducerID), kafka.ProducerEpoch(one.ProducerEpoch)
 	if one.VerifyOnly {
 		x, err := t.s.check(one.TransactionalID, producer, epoch)

@@ -21,7 +21,7 @@ func (s *Shard) Apply(off kafka.Offset, key, value []byte, _ int64) error {
 	}
 	if value == nil {
 		s.saved.Delete(off, id)
-		delete(s.lastEpochs, id)
+		s.lastEpochs.Delete(off, id)
 		return nil
 	}
 	x, err := readValue(value)
@@ -29,6 +29,14 @@ func (s *Shard) Apply(off kafka.Offset, key, value []byte, _ int64) error {
 		return fmt.Errorf("record %d of %s: %w", off, kafka.TxnTopic, err)
 	}
 	s.saved.Set(off, id, x)
+	switch last, ok := s.noted[id]; {
+	case !ok:
+	case last == kafka.NoProducerEpoch:
+		s.lastEpochs.Delete(off, id)
+	default:
+		s.lastEpochs.Set(off, id, last)
+	}
+	delete(s.noted, id)
 	return nil
 }
 

@@ -53,6 +53,8 @@ func (e ending) goOn(t *turn, fresh kafka.ProducerID) {
 	x, ok := t.s.saved.Get(e.id)
 	again := e.again(x)
 	switch {
+	case ok && x.brings(e.producer):
+		e.fail(t, kerr.ConcurrentTransactions)
 	case !ok || x.producer != e.producer && !again:
 		e.fail(t, kerr.InvalidProducerIDMapping)
 	case x.epoch != e.epoch && !again:
@@ -76,9 +78,10 @@ func (e ending) goOn(t *turn, fresh kafka.ProducerID) {
 	}
 }
 
-// again tells whether the request is one of transactions v2 for the end that the state shows.
+// again tells whether the request is one of transactions v2 for the end that the state shows. The last epoch of a producer id is for
+// markers alone: where a fence brought it, the client is fenced.
 func (e ending) again(x transaction) bool {
-	if x.version < 2 || !(x.state.prepared() || x.state == CompleteCommit || x.state == CompleteAbort) {
+	if x.epoch > exhausted && x.next == kafka.NoProducerID || x.version < 2 || !(x.state.prepared() || x.state == CompleteCommit || x.state == CompleteAbort) {
 		return false
 	}
 	overflown := x.previous == e.producer && e.epoch == exhausted && x.epoch == 0
@@ -136,6 +139,7 @@ func (t *turn) finish(id string) {
 func (s *Shard) marker(id string, x transaction) Marker {
 	return Marker{
 		TransactionalID: id, Producer: x.producer, Epoch: x.epoch, Commit: x.state == PrepareCommit, Coordinator: s.cfg.Epoch, Version: x.version,
+		Began: x.started,
 	}
 }
 
@@ -166,10 +170,11 @@ func (t *turn) retry(id string) {
 	}
 }
 
-// complete says that every partition has its marker, unless that was said before.
+// complete says that every partition has its marker, unless that was said before, or of an earlier transaction: with transactions v1
+// its producer and epoch are the same.
 func (t *turn) complete(m Marker) {
 	x, ok := t.s.saved.Get(m.TransactionalID)
-	if !ok || !x.state.prepared() || !x.is(m.Producer, m.Epoch) || m.Commit != (x.state == PrepareCommit) {
+	if !ok || !x.state.prepared() || t.s.marker(m.TransactionalID, x) != m {
 		return
 	}
 	if x.state == PrepareCommit {

@@ -82,6 +82,8 @@ func (i initialising) goOn(t *turn, fresh kafka.ProducerID) {
 			return
 		}
 		i.succeed(t, transaction{producer: fresh, epoch: 0, previous: kafka.NoProducerID}, kafka.NoProducerEpoch)
+	case x.brings(i.producer):
+		i.fail(t, kerr.ConcurrentTransactions)
 	case !i.mayBe(x):
 		i.fail(t, kerr.ProducerFenced)
 	case x.state.prepared():
@@ -134,21 +136,16 @@ func (i initialising) last(x transaction) kafka.ProducerEpoch {
 func (i initialising) succeed(t *turn, x transaction, last kafka.ProducerEpoch) {
 	x.next, x.timeout, x.state, x.started = kafka.NoProducerID, i.timeout, Empty, -1
 	t.save(i.id, x)
-	if last == kafka.NoProducerEpoch {
-		delete(t.s.lastEpochs, i.id)
-	} else {
-		t.s.lastEpochs[i.id] = last
-	}
+	t.s.noted[i.id] = last
 	t.replyAfterCommit(i.waiter, initialised(x.producer, x.epoch))
 }
 
 // remember keeps the epoch that a client of transactions v2 has, whose end is decided: should it ask for a new one without having heard
 // of that, it gets the one that the end brought.
 func (s *Shard) remember(id string, x transaction) {
+	s.noted[id] = kafka.NoProducerEpoch
 	if x.version >= 2 {
-		s.lastEpochs[id] = x.epoch
-	} else {
-		delete(s.lastEpochs, id)
+		s.noted[id] = x.epoch
 	}
 }
 

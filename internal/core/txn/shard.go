@@ -40,8 +40,10 @@ type Shard struct {
 	saved   *timeline.Map[string, transaction]
 
 	// lastEpochs are the epochs before those of now, by id, of ids whose producer has asked for a new one and said which it had: they
-	// tell that request, come again, from a producer that was fenced. They are not in the log.
-	lastEpochs map[string]kafka.ProducerEpoch
+	// tell that request, come again, from a producer that was fenced. They are not in the log, but go back with what is: noted has
+	// what the records of the Step under way bring.
+	lastEpochs *timeline.Map[string, kafka.ProducerEpoch]
+	noted      map[string]kafka.ProducerEpoch
 	ids        map[uint64]needsID // requests that wait for a producer id, by the number of their task
 	lastTask   uint64
 	writes     map[uint64]string // the ids whose end, or its completion, the records of a Step are, by Output.Write
@@ -54,7 +56,7 @@ func New(cfg Config) *Shard {
 	h := &timeline.History{}
 	return &Shard{
 		cfg: cfg, history: h, saved: timeline.NewMap[string, transaction](h),
-		lastEpochs: map[string]kafka.ProducerEpoch{}, ids: map[uint64]needsID{}, writes: map[uint64]string{},
+		lastEpochs: timeline.NewMap[string, kafka.ProducerEpoch](h), noted: map[string]kafka.ProducerEpoch{}, ids: map[uint64]needsID{}, writes: map[uint64]string{},
 	}
 }
 
@@ -90,6 +92,7 @@ type Marker struct {
 	Commit          bool
 	Coordinator     kafka.LeaderEpoch
 	Version         int16 // of the client's transactions: 2, or less
+	Began           int64 // the transaction's first millisecond since 1970
 }
 
 // MarkersWritten is an event.
@@ -100,6 +103,7 @@ type MarkersWritten struct{ Marker }
 // GotProducerID and MarkersWritten.
 func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 	t := &turn{s: s, now: now}
+	clear(s.noted)
 	switch ev := ev.(type) {
 	case machine.Request:
 		t.request(ev)

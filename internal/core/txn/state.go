@@ -58,6 +58,12 @@ type transaction struct {
 	version        int16                  // of transactions, as the client that ended or begins this one speaks them
 }
 
+// brings tells whether a producer id is the one that the end of the transaction brings: its client has it already, and can do nothing
+// with it before the markers are written.
+func (x transaction) brings(id kafka.ProducerID) bool {
+	return x.state.prepared() && x.next != kafka.NoProducerID && x.next == id
+}
+
 func (x transaction) is(id kafka.ProducerID, epoch kafka.ProducerEpoch) bool {
 	return x.producer == id && x.epoch == epoch
 }

@@ -83,7 +83,7 @@ func (s *Shard) sorted() []string {
 }
 
 func (s *Shard) lastEpoch(id string) kafka.ProducerEpoch {
-	if e, ok := s.lastEpochs[id]; ok {
+	if e, ok := s.lastEpochs.Get(id); ok {
 		return e
 	}
 	return kafka.NoProducerEpoch

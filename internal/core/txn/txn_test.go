@@ -170,6 +170,14 @@ func TestEpochsThatRunOutBringAnotherProducerID(t *testing.T) {
 		if err != nil || p2 == p || e2 != 0 {
 			t.Fatalf("%d at epoch %d, %v", p2, e2, err)
 		}
+		want(t, "the next transaction before the markers", w.add("id", p2, 0, 5, 1), kerr.ConcurrentTransactions)
+		_, _, err = w.end("id", p2, 0, 5, commit)
+		want(t, "its end", err, kerr.ConcurrentTransactions)
+		soon := initReq("id", 5)
+		soon.ProducerID, soon.ProducerEpoch = int64(p2), 0
+		ticket := w.ask(soon)
+		w.settle()
+		want(t, "another epoch for it", kerr.ErrorForCode(w.answer(ticket).(*kmsg.InitProducerIDResponse).ErrorCode), kerr.ConcurrentTransactions)
 		markers := w.all()
 		if len(markers) != 1 || markers[0].Producer != p || markers[0].Epoch != exhausted+1 {
 			t.Errorf("markers %+v", markers)
@@ -403,5 +411,63 @@ func TestTransactionsAreListedAndDescribed(t *testing.T) {
 	}
 	if states[1].ErrorCode != kerr.TransactionalIDNotFound.Code {
 		t.Errorf("%+v", states[1])
+	}
+}
+
+// The last epoch of a producer id is never a client's.
+func TestAFenceAtTheLastEpochGivesItToNobody(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.mustInit("id")
+	x, _ := w.s.saved.Get("id")
+	x.epoch = exhausted
+	w.log = append(w.log, machine.Record{Key: keyOf("id"), Value: x.value()})
+	w.move(len(w.log))
+	want(t, "add", w.add("id", p, exhausted, 5, 1), nil)
+	w.pass(time.Minute)
+	w.all()
+	_, _, err := w.end("id", p, exhausted, 5, false)
+	want(t, "abort", err, kerr.ProducerFenced)
+	if p2, e2 := w.mustInit("id"); p2 == p || e2 != 0 {
+		t.Errorf("%d at epoch %d", p2, e2)
+	}
+}
+
+// The epoch before goes back with a record that is not appended: the same request again is known then as it was.
+func TestTheLastEpochGoesBackWithItsRecord(t *testing.T) {
+	w := newWorld(t)
+	p, e := w.mustInit("id")
+	again := initReq("id", 5)
+	again.ProducerID, again.ProducerEpoch = int64(p), int16(e)
+	if _, e2, err := w.init(again); err != nil || e2 != e+1 { // its answer is lost, say
+		t.Fatal(e2, err)
+	}
+	w.ask(initReq("id", 5)) // another producer, of whom nothing comes
+	w.lose()
+	if _, e2, err := w.init(again); err != nil || e2 != e+1 {
+		t.Errorf("epoch %d, %v", e2, err)
+	}
+}
+
+// With transactions v1 one epoch serves many transactions: markers of an earlier one say nothing of a later.
+func TestMarkersOfAnEarlierTransactionDoNotCompleteALaterOne(t *testing.T) {
+	w := newWorld(t)
+	p, e := w.mustInit("id")
+	var first Marker
+	for i := range 2 {
+		want(t, "add", w.add("id", p, e, 3, 1), nil)
+		w.pass(time.Second)
+		_, _, err := w.end("id", p, e, 4, true)
+		want(t, "commit", err, nil)
+		if i == 0 {
+			first = w.all()[0].Marker
+		}
+	}
+	w.step(MarkersWritten{first})
+	w.settle()
+	if s := w.state("id"); s != PrepareCommit {
+		t.Errorf("completed by the markers of another transaction: %v", s)
+	}
+	if markers := w.all(); len(markers) != 1 || w.state("id") != CompleteCommit {
+		t.Errorf("%v, %v", markers, w.state("id"))
 	}
 }
