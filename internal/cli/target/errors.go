@@ -96,7 +96,8 @@ func Reason(err error) string {
 	case errors.As(err, new(*kerr.Error)):
 		return Explain(err, "").Error()
 	}
-	return "what listens there does not speak the Kafka protocol, or wants TLS or a login"
+	return "what listens there closes the connection: a node that is starting, or waits for the others of its cluster (its log names them), " +
+		"or something that does not speak the Kafka protocol, or wants TLS or a login"
 }
 
 // ProtocolError is a refusal by the cluster in words.
