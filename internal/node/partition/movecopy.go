@@ -105,7 +105,13 @@ func (mv *move) takeCut(to *commitlog.Log) error {
 	cut := mv.cut
 	mv.cut = notCut
 	p.role.Unlock()
-	return mv.cutTo(to, cut)
+	err := mv.cutTo(to, cut)
+	if err != nil { // it is to be cut the next time
+		p.role.Lock()
+		mv.cut = min(mv.cut, cut)
+		p.role.Unlock()
+	}
+	return err
 }
 
 func (mv *move) cutTo(to *commitlog.Log, cut kafka.Offset) error {

@@ -72,6 +72,7 @@ func (mv *move) swap(now time.Time, to *commitlog.Log) (former *dir, log *commit
 	cut := mv.cut
 	mv.cut = notCut
 	if err := mv.cutTo(to, cut); err != nil {
+		mv.cut = min(mv.cut, cut)
 		return nil, nil, err
 	}
 	for to.End() < log.End() {
@@ -118,7 +119,7 @@ func (mv *move) change(now time.Time, log, to *commitlog.Log) (*commitlog.Log, e
 	fresh, err := mv.to.Promote(now, to, settings, log.Cleaned(), p.HighWatermark(), p.set.rand())
 	if err != nil {
 		if mv.to.offline() != nil { // its folder may have the partition's name
-			err = errors.Join(err, p.dir().Keep(p.tp))
+			err = errors.Join(err, p.dir().Keep(p.tp, mv.to.Dir))
 		}
 		return nil, err
 	}

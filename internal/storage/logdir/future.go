@@ -21,11 +21,12 @@ import (
 //
 //   - movedFile is in the folder of a copy before that gets the partition's name. It names the dirs that the replica was in before, by
 //     their ids. A folder of the partition in one of these is what is left of the replica before it moved.
-//   - keptFile is in the folder that the replica was to leave where the change could not be completed, and it stayed. It is there
-//     before anything is appended again.
+//   - keptFile is in the folder that the replica was to leave where the change could not be completed, and it stayed. It names the dirs
+//     to which the replica did not come then, by their ids, and is there before anything is appended again.
 //
-// So of two folders the one goes that the other's movedFile names, unless it has a keptFile: then the other goes. Before that could
-// be so both hold the same. Apache Kafka knows neither file, and ignores them.
+// So of two folders the one goes that the other's keptFile names, and else the one that the other's movedFile names. Before either is
+// written both hold the same; what a later move makes untrue is taken out before that (Claim). Apache Kafka knows neither file, and
+// ignores them.
 const (
 	movedFile = ".headrace-moved"
 	keptFile  = ".headrace-kept"
@@ -89,6 +90,18 @@ func (d *Dir) Claim(l *commitlog.Log, from *Dir, hw kafka.Offset) error {
 			return from.refusedOrFailed(fmt.Errorf("move %v: %w", tp, err))
 		}
 	}
+	kept := from.outlived(tp)
+	if i := slices.Index(kept, d.meta.DirectoryID.String()); i >= 0 {
+		kept = slices.Delete(kept, i, i+1)
+		if err := from.writeKept(filepath.Join(from.path, tp.String()), kept); err != nil {
+			return from.refusedOrFailed(fmt.Errorf("move %v: %w", tp, err))
+		}
+	}
+	if len(kept) > 0 {
+		if err := d.writeKept(l.Dir(), kept); err != nil {
+			return d.refusedOrFailed(fmt.Errorf("move %v: %w", tp, err))
+		}
+	}
 	if err := d.writeFormer(l.Dir(), append(former, from.meta.DirectoryID.String())); err != nil {
 		return d.refusedOrFailed(fmt.Errorf("move %v: %w", tp, err))
 	}
@@ -99,9 +112,18 @@ func (d *Dir) writeFormer(folder string, former []string) error {
 	return vfs.Replace(d.fs, filepath.Join(folder, movedFile), []byte(strings.Join(former, "\n")))
 }
 
+func (d *Dir) writeKept(folder string, over []string) error {
+	return vfs.Replace(d.fs, filepath.Join(folder, keptFile), []byte(strings.Join(over, "\n")))
+}
+
 // formerDirs are the ids of the dirs in which folders of tp may be left that count no more.
-func (d *Dir) formerDirs(tp kafka.TopicPartition) []string {
-	b, _, err := readSmall(d.fs, filepath.Join(d.path, tp.String(), movedFile))
+func (d *Dir) formerDirs(tp kafka.TopicPartition) []string { return d.idsIn(tp, movedFile) }
+
+// outlived are the ids of the dirs to which tp was to go from here, or from where it was before, and did not come.
+func (d *Dir) outlived(tp kafka.TopicPartition) []string { return d.idsIn(tp, keptFile) }
+
+func (d *Dir) idsIn(tp kafka.TopicPartition, file string) []string {
+	b, _, err := readSmall(d.fs, filepath.Join(d.path, tp.String(), file))
 	if err != nil {
 		return nil
 	}
@@ -152,8 +174,12 @@ func (d *Dir) demote(own, folder string, cause error) {
 }
 
 // Keep notes that tp stays in this dir, though it may be in another one, which failed, under the same name.
-func (d *Dir) Keep(tp kafka.TopicPartition) error {
-	err := vfs.Replace(d.fs, filepath.Join(d.path, tp.String(), keptFile), nil)
+func (d *Dir) Keep(tp kafka.TopicPartition, over *Dir) error {
+	ids := d.outlived(tp)
+	if id := over.meta.DirectoryID.String(); !slices.Contains(ids, id) {
+		ids = append(ids, id)
+	}
+	err := d.writeKept(filepath.Join(d.path, tp.String()), ids)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -180,17 +206,12 @@ func (d *Dir) Settle(tp kafka.TopicPartition) error {
 
 // Supersedes tells whether the folder of tp here is there in the place of that in other.
 func (d *Dir) Supersedes(other *Dir, tp kafka.TopicPartition) bool {
-	return slices.Contains(d.formerDirs(tp), other.meta.DirectoryID.String()) && !other.kept(tp)
+	return slices.Contains(d.formerDirs(tp), other.meta.DirectoryID.String()) && !other.Outlives(d, tp)
 }
 
 // Outlives tells whether the folder of tp here stayed though that in other was to come in its place.
 func (d *Dir) Outlives(other *Dir, tp kafka.TopicPartition) bool {
-	return d.kept(tp) && slices.Contains(other.formerDirs(tp), d.meta.DirectoryID.String())
-}
-
-func (d *Dir) kept(tp kafka.TopicPartition) bool {
-	_, err := d.fs.Stat(filepath.Join(d.path, tp.String(), keptFile))
-	return err == nil
+	return slices.Contains(d.outlived(tp), other.meta.DirectoryID.String())
 }
 
 // TakeUp gives a future folder the partition's own name, of a replica that is not there in any other dir: the dir it was in is
