@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -93,6 +94,12 @@ func joinDeletions(all []*deletion) (w *await.Waiter, late []*deletion) {
 			late = append(late, d)
 		}
 	}
+	late = slices.DeleteFunc(late, func(d *deletion) bool {
+		if d.part.Broken() { // it failed here, and nobody is told of more
+			d.err = kerr.KafkaStorageError
+		}
+		return d.err != nil
+	})
 	if len(late) == 0 {
 		return nil, nil
 	}

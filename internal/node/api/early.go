@@ -21,7 +21,7 @@ const earlyPatience = 250 * time.Millisecond
 // client for a quarter of a second when it produces, and for a second when it asks where an epoch ends.
 func (s *Server) patiently(ctx context.Context, came time.Time, part *partition.Partition, try func() error) error {
 	err := try()
-	for s.early(part, err) {
+	for s.early(part, err) && !part.Broken() {
 		w := await.NewWaiter(1)
 		part.AwaitMore(w, math.MaxInt64-1) // no high watermark comes so far, but a change of the role wakes all
 		if err = try(); s.early(part, err) && wokenBy(ctx, w, came.Add(earlyPatience)) {
