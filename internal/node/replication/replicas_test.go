@@ -363,10 +363,10 @@ func TestFollowerOfALeaderWithNothing(t *testing.T) {
 		w.topic("t", 1, 1, 2)
 		w.acked(1, "t", 0, "a", "b")
 		w.kill(w.node(2))
+		w.cut(2, true)           // so that it does not replicate before it leads
 		w.start(2, vfs.NewMem()) // its disk is new
-		w.hold(1)                // so that it does not replicate first
 		w.lead("t", 0, 2, 2)     // which only an administrator can want
-		w.release(1)
+		w.cut(2, false)
 		w.until("the log is cut off", func() bool { return w.part(1, "t", 0).LogEnd() == 0 })
 		w.acked(2, "t", 0, "x")
 		w.same("t", 0, "x", 1, 2)
