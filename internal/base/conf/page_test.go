@@ -143,7 +143,7 @@ func differences() string {
 		}
 	}
 	b.WriteString("- An unknown broker key cannot be set while the node runs; Kafka keeps it for plugins.\n")
-	b.WriteString("- A topic has no keys of tiered storage and of replication throttles.\n")
+	b.WriteString("- A topic has no keys of tiered storage.\n")
 	for _, d := range brokerDefs {
 		if _, both := Lookup(ScopeTopic, d.Name); d.Own && both {
 			fmt.Fprintf(&b, "- `%s` is Headrace's own key of topics and nodes.\n", d.Name)

@@ -21,7 +21,7 @@ var throttledReplicas = rule{words: "*, or a list of partition:node", why: func(
 	if slices.Equal(v.list, []string{"*"}) || !slices.ContainsFunc(v.list, func(s string) bool { return !throttledReplica.MatchString(s) }) {
 		return ""
 	}
-	return "Invalid value " + v.text() + " for configuration {}: {} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+	return "Invalid value [" + strings.Join(v.list, ", ") + "] for configuration {}: {} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
 }}
 
 // Throttled are replicas whose catching up is bounded. The zero value names none.
