@@ -179,6 +179,7 @@ func (p *tap) work(ctx context.Context, t *testing.T, i int, opts []kgo.Opt) {
 	_, _ = adm.DescribeAllLogDirs(short, nil)
 	_, _ = adm.CreatePartitions(short, 1, topic)
 	_, _ = adm.DescribeProducers(short, kadm.TopicsSet{topic: {0: {}}})
+	_, _ = adm.WriteTxnMarkers(short, kadm.TxnMarkers{ProducerID: 1 << 40, Topics: kadm.TopicsSet{topic: {0: {}, 1: {}}, "__consumer_offsets": {0: {}}}})
 	var before kadm.Offsets
 	before.AddOffset(topic, 0, 1, -1)
 	_, _ = adm.DeleteRecords(short, before)

@@ -16,6 +16,8 @@ type Groups interface {
 	// Submit answers one request about one group. What it keeps of the request must not alias a frame.
 	Submit(ctx context.Context, group string, client coord.ClientInfo, req kmsg.Request) (kmsg.Response, error)
 	ListGroups(ctx context.Context, req *kmsg.ListGroupsRequest) (*kmsg.ListGroupsResponse, error)
+	// MarkTransaction begins to end a transaction in a partition of __consumer_offsets.
+	MarkTransaction(partition int32, m coord.Marker) coord.Marked
 }
 
 // Admin is what the administrative and group APIs need besides. Every field is required.

@@ -221,6 +221,19 @@ var shapes = map[int16]requestShape{
 			}},
 		}},
 	}},
+	27: {flexible: 1, fields: []field{ // WriteTxnMarkers
+		{kind: structsField, size: 56, last: never, of: []field{
+			{kind: fixedField, size: 8, last: never},
+			{kind: fixedField, size: 2, last: never},
+			{kind: fixedField, size: 1, last: never},
+			{kind: structsField, size: 48, last: never, of: []field{
+				{kind: stringField, last: never},
+				{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+			}},
+			{kind: fixedField, size: 4, last: never},
+			{kind: fixedField, size: 1, first: 2, last: never},
+		}},
+	}},
 	32: {flexible: 4, fields: []field{ // DescribeConfigs
 		{kind: structsField, size: 56, last: never, of: []field{
 			{kind: fixedField, size: 1, last: never},

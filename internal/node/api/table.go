@@ -66,6 +66,7 @@ func (s *Server) dataTable() []Entry {
 		{Key: kmsg.Metadata, Min: 0, Max: 13, Handle: on(s.metadata), Note: "auto-creation answers with the topic at once"},
 		{Key: kmsg.DeleteRecords, Min: 0, Max: 2, Handle: on(s.deleteRecords)},
 		{Key: kmsg.InitProducerID, Min: 0, Max: 5, Handle: on(s.initProducerID), Note: "idempotent producers only"},
+		{Key: kmsg.WriteTxnMarkers, Min: 1, Max: 2, Handle: on(s.writeTxnMarkers)},
 		{Key: kmsg.OffsetForLeaderEpoch, Min: 2, Max: 4, Handle: on(s.offsetForLeaderEpoch)},
 		{Key: kmsg.DescribeProducers, Min: 0, Max: 0, Handle: on(s.describeProducers)},
 		{Key: kmsg.ApiVersions, Min: 0, Max: 4, Handle: on(s.apiVersions)},

@@ -14,6 +14,9 @@ type PartitionLog interface {
 	// record without waiting for a flush. It fails with kerr.NotLeaderForPartition when the partition is not led in this
 	// epoch; after any failure nothing of v is in the log.
 	Append(now time.Time, epoch kafka.LeaderEpoch, v batch.Validated) (first kafka.Offset, err error)
+	// AppendMarker is Append for a marker that ends a transaction of the given transaction.version, which tells what its producer's
+	// epoch has to be.
+	AppendMarker(now time.Time, epoch kafka.LeaderEpoch, v batch.Validated, txnVersion int16) (first kafka.Offset, err error)
 	// Read appends to dst the whole batches from the one that holds off, up to about maxBytes but one at least, ending
 	// before the log's end and not its high watermark. At the end it returns dst as it is.
 	Read(dst []byte, off kafka.Offset, maxBytes int) ([]byte, error)

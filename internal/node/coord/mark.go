@@ -12,9 +12,10 @@ import (
 
 // Marker ends the transaction that a producer has in a partition.
 type Marker struct {
-	Producer         machine.Producer
-	CoordinatorEpoch int32 // of the transaction coordinator
-	Commit           bool
+	Producer           machine.Producer
+	CoordinatorEpoch   int32 // of the transaction coordinator
+	TransactionVersion int16 // the transaction.version of the transaction
+	Commit             bool
 }
 
 func (m Marker) kind() batch.ControlType {
@@ -28,16 +29,29 @@ func (m Marker) kind() batch.ControlType {
 // is NOT_COORDINATOR where p is not led here, COORDINATOR_LOAD_IN_PROGRESS, REQUEST_TIMED_OUT, that of the append, or ctx's; but for
 // that of the append, the marker may be in the log all the same: it may be asked for again.
 func (r *Runtime) EndTransaction(ctx context.Context, p int32, m Marker) error {
-	s := r.shard(p)
-	if s == nil {
-		return kerr.NotCoordinator
-	}
+	return r.MarkTransaction(p, m).Wait(ctx)
+}
+
+// MarkTransaction begins what EndTransaction does, and does not wait: markers that one asks for together share appends' flushes.
+func (r *Runtime) MarkTransaction(p int32, m Marker) Marked {
 	w := &marking{Marker: m, done: make(chan error, 1)}
-	if err := s.ask(w); err != nil {
-		return err
+	err := error(kerr.NotCoordinator)
+	if s := r.shard(p); s != nil {
+		err = s.ask(w)
 	}
+	if err != nil {
+		w.done <- err
+	}
+	return Marked{w.done}
+}
+
+// Marked is a marker that was asked for.
+type Marked struct{ done <-chan error }
+
+// Wait returns when the marker is committed, or will not be; the error is that of EndTransaction. It is called once.
+func (m Marked) Wait(ctx context.Context) error {
 	select {
-	case err := <-w.done:
+	case err := <-m.done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -56,7 +70,7 @@ func (s *shard) mark(now time.Time, m *marking) {
 		_ = s.flush(now) // whose steps were told
 	}
 	v := batch.EndTxnMarker(m.Producer.ID, m.Producer.Epoch, m.CoordinatorEpoch, m.kind(), now.UnixMilli())
-	first, err := s.log.Append(now, s.place.Epoch, v)
+	first, err := s.log.AppendMarker(now, s.place.Epoch, v, m.TransactionVersion)
 	if err == nil && first != s.next {
 		err = s.notAlone(first, s.next)
 		defer s.rt.reload(s)

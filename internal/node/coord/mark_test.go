@@ -92,7 +92,7 @@ func withBook(t *testing.T, f func(t *testing.T, r *coord.Runtime, l *memLog, re
 
 var (
 	seven  = machine.Producer{ID: 7, Epoch: 2}
-	marker = coord.Marker{Producer: machine.Producer{ID: 7, Epoch: 3}, CoordinatorEpoch: 5, Commit: true}
+	marker = coord.Marker{Producer: machine.Producer{ID: 7, Epoch: 3}, CoordinatorEpoch: 5, TransactionVersion: 2, Commit: true}
 )
 
 func TestRecordsOfATransactionLieInBatchesOfTheirOwn(t *testing.T) {
@@ -102,8 +102,8 @@ func TestRecordsOfATransactionLieInBatchesOfTheirOwn(t *testing.T) {
 			r.Tell(p)
 		}
 		time.Sleep(time.Second)
-		if err := r.EndTransaction(t.Context(), 0, marker); err != nil {
-			t.Error(err)
+		if err := r.EndTransaction(t.Context(), 0, marker); err != nil || l.txnVersion != marker.TransactionVersion {
+			t.Errorf("%v; the log was told of transaction.version %d", err, l.txnVersion)
 		}
 		want := "0 a; 1 b; 2 c; 3 d of 7; 4 e of 0; 5 f; 6 end of 7: true"
 		if got, _ := read(); got != want {

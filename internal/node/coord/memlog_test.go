@@ -24,6 +24,8 @@ type memLog struct {
 	readWait time.Duration    // that every read takes
 	writing  time.Duration    // that every append takes
 	lost     bool
+	// txnVersion is that of the last marker.
+	txnVersion int16
 }
 
 type memWaiter struct {
@@ -64,6 +66,11 @@ func (l *memLog) Append(_ time.Time, epoch kafka.LeaderEpoch, v batch.Validated)
 		l.advance(l.end())
 	}
 	return first, nil
+}
+
+func (l *memLog) AppendMarker(now time.Time, epoch kafka.LeaderEpoch, v batch.Validated, txnVersion int16) (kafka.Offset, error) {
+	l.txnVersion = txnVersion
+	return l.Append(now, epoch, v)
 }
 
 func (l *memLog) raise(hw kafka.Offset) {

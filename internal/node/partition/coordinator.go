@@ -23,6 +23,12 @@ func (c CoordinatorLog) Append(now time.Time, epoch kafka.LeaderEpoch, v batch.V
 	return a.First, err
 }
 
+// AppendMarker is Append for a marker that ends a transaction of the given transaction.version.
+func (c CoordinatorLog) AppendMarker(now time.Time, epoch kafka.LeaderEpoch, v batch.Validated, txnVersion int16) (kafka.Offset, error) {
+	a, _, err := c.p.appendIn(epoch, now, v, AllReplicas, commitlog.OriginOfMarker(txnVersion), 0)
+	return a.First, err
+}
+
 // Read appends to dst whole batches from the one that holds off, up to the log's end.
 func (c CoordinatorLog) Read(dst []byte, off kafka.Offset, maxBytes int) ([]byte, error) {
 	err := c.p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/storage/cleaner"
+	"github.com/headrace/headrace/internal/storage/producers"
 	"github.com/headrace/headrace/internal/storage/segment"
 )
 
@@ -105,14 +106,31 @@ type OpenOptions struct {
 // Origin tells who made a batch that a leader appends; it decides which rules of its producer are checked.
 type Origin int
 
-// A client's sequences are checked and its repeated batches recognised. A coordinator's epochs are checked. The others
-// come from logs that checked them.
+// A client's sequences are checked and its repeated batches recognised. A coordinator's epochs are checked, and those of its markers
+// as the version of their transaction wants (see OriginOfMarker). The others come from logs that checked them.
 const (
 	OriginClient Origin = iota
 	OriginCoordinator
+	OriginCoordinatorV2
 	OriginReplication
 	OriginRaft
 )
+
+// OriginOfMarker is the origin of a marker that ends a transaction of the given transaction.version.
+func OriginOfMarker(txnVersion int16) Origin {
+	if txnVersion >= producers.EpochPerTransaction {
+		return OriginCoordinatorV2
+	}
+	return OriginCoordinator
+}
+
+// txnVersion is what OriginOfMarker was given, as far as it makes a difference.
+func (o Origin) txnVersion() int16 {
+	if o == OriginCoordinatorV2 {
+		return producers.EpochPerTransaction
+	}
+	return 0
+}
 
 // Appended tells where records went.
 type Appended struct {

@@ -88,7 +88,7 @@ func (l *Log) checkProducer(h batch.Header, whole []byte, origin Origin) (produc
 	switch origin {
 	case OriginClient:
 		checks = producers.CheckAll
-	case OriginCoordinator:
+	case OriginCoordinator, OriginCoordinatorV2:
 		checks = producers.CheckEpoch
 	}
 	v, err := l.mu.producers.Check(h, checks)
@@ -106,10 +106,10 @@ func (l *Log) checkMarker(h batch.Header, whole []byte, origin Origin) (producer
 	if err != nil || !ok {
 		return producers.Marker{ProducerID: kafka.NoProducerID}, err
 	}
-	if origin == OriginClient || origin == OriginCoordinator {
-		err = l.mu.producers.CheckMarker(m)
+	if origin == OriginReplication || origin == OriginRaft {
+		return m, nil
 	}
-	return m, err
+	return m, l.mu.producers.CheckMarker(m, origin.txnVersion())
 }
 
 // write is the one write of an append. When it fails, part of the batch may be in the file beyond the segment's end;

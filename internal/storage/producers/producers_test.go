@@ -196,24 +196,64 @@ func TestTransactionsHoldTheFirstUnstableOffset(t *testing.T) {
 	}
 }
 
+// The rules are Kafka's (KIP-890 and KIP-1228): up to transaction.version 1 a marker has the epoch of the transaction's records, from 2 on
+// one that was raised for it.
 func TestMarkersAreFenced(t *testing.T) {
+	const open, ended = true, false
+	for _, c := range []struct {
+		version          int16
+		open             bool
+		current, epoch   kafka.ProducerEpoch
+		coordinatorEpoch int32
+		want             error
+	}{
+		{0, open, 2, 1, 5, kerr.InvalidProducerEpoch},
+		{0, open, 2, 2, 5, nil},
+		{0, open, 2, 3, 5, nil},
+		{0, ended, 2, 2, 5, nil},
+		{1, open, 2, 1, 5, kerr.InvalidProducerEpoch},
+		{1, open, 2, 2, 4, kerr.TransactionCoordinatorFenced},
+		{1, open, 2, 2, 6, nil},
+		{1, ended, 2, 1, 5, kerr.InvalidProducerEpoch},
+		{2, open, 2, 1, 5, kerr.InvalidProducerEpoch},
+		{2, open, 2, 2, 5, kerr.InvalidProducerEpoch}, // it ended the transaction before
+		{2, open, 2, 2, 9, kerr.InvalidProducerEpoch},
+		{2, open, 2, 3, 5, nil},
+		{2, open, 2, 4, 5, nil},
+		{2, open, 2, 3, 4, kerr.TransactionCoordinatorFenced},
+		{2, ended, 2, 1, 5, kerr.InvalidProducerEpoch},
+		{2, ended, 2, 2, 5, nil}, // repeated
+		{2, ended, 2, 2, 4, kerr.TransactionCoordinatorFenced},
+		{2, ended, 2, 3, 5, nil}, // of a transaction without records here
+		{2, open, math.MaxInt16, math.MaxInt16, 5, nil},
+		{3, open, 2, 2, 5, kerr.InvalidProducerEpoch},
+	} {
+		var tab Table
+		tab.AppendedMarker(Marker{ProducerID: 1, Epoch: c.current, CoordinatorEpoch: 5}, 10)
+		if c.open {
+			h := txn(1, 0, 11)
+			h.ProducerEpoch = c.current
+			tab.Appended(h)
+		}
+		m := Marker{ProducerID: 1, Epoch: c.epoch, CoordinatorEpoch: c.coordinatorEpoch}
+		if err := tab.CheckMarker(m, c.version); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	var tab Table
+	if err := tab.CheckMarker(Marker{ProducerID: 9}, 2); err != nil {
+		t.Errorf("of a producer that is not known: %v", err)
+	}
+}
+
+func TestAMarkerThatRaisesTheEpochBeginsTheSequencesAnew(t *testing.T) {
 	var tab Table
 	tab.Appended(txn(1, 0, 10))
 	tab.AppendedMarker(Marker{ProducerID: 1, Epoch: 2, CoordinatorEpoch: 5}, 11)
-	for m, want := range map[Marker]error{
-		{ProducerID: 1, Epoch: 1, CoordinatorEpoch: 5}: kerr.InvalidProducerEpoch,
-		{ProducerID: 1, Epoch: 2, CoordinatorEpoch: 4}: kerr.TransactionCoordinatorFenced,
-		{ProducerID: 1, Epoch: 2, CoordinatorEpoch: 5}: nil,
-		{ProducerID: 9, Epoch: 0, CoordinatorEpoch: 0}: nil,
-	} {
-		if err := tab.CheckMarker(m); !errors.Is(err, want) {
-			t.Errorf("%+v: %v, want %v", m, err, want)
-		}
-	}
 	check(t, &tab, txn(1, 5, 0), CheckAll, kerr.InvalidProducerEpoch)
 	h := txn(1, 5, 0)
 	h.ProducerEpoch = 2
-	check(t, &tab, h, CheckAll, kerr.OutOfOrderSequenceNumber) // after a marker that raised the epoch: from 0 on
+	check(t, &tab, h, CheckAll, kerr.OutOfOrderSequenceNumber)
 	h.BaseSequence = 0
 	check(t, &tab, h, CheckAll, nil)
 }

@@ -2,6 +2,7 @@ package producers
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -64,19 +65,34 @@ func ParseMarker(h batch.Header, whole []byte) (m Marker, ok bool, err error) {
 	return Marker{}, false, nil // compaction leaves empty control batches
 }
 
-// CheckMarker tells whether the marker may be appended.
-func (t *Table) CheckMarker(m Marker) error {
+// EpochPerTransaction is the first transaction.version whose coordinator raises the producer's epoch for every marker (KIP-890): a marker
+// of an earlier transaction is then told by its epoch.
+const EpochPerTransaction = 2
+
+// CheckMarker tells whether the marker of a transaction of the given transaction.version may be appended. The errors are
+// INVALID_PRODUCER_EPOCH and TRANSACTION_COORDINATOR_FENCED. A marker that is there already, and whose answer was lost, may be appended
+// again: it ends nothing.
+func (t *Table) CheckMarker(m Marker, txnVersion int16) error {
 	e := t.entries[m.ProducerID]
 	switch {
 	case e == nil:
 		return nil
 	case m.Epoch < e.epoch:
 		return fmt.Errorf("marker of producer %d has epoch %d, older than %d: %w", m.ProducerID, m.Epoch, e.epoch, kerr.InvalidProducerEpoch)
+	case txnVersion >= EpochPerTransaction && e.late(m.Epoch):
+		return fmt.Errorf("marker of producer %d has epoch %d, that of the transaction that is open: %w", m.ProducerID, m.Epoch,
+			kerr.InvalidProducerEpoch)
 	case m.CoordinatorEpoch < e.coordinatorEpoch:
 		return fmt.Errorf("marker of producer %d has coordinator epoch %d, older than %d: %w", m.ProducerID, m.CoordinatorEpoch,
 			e.coordinatorEpoch, kerr.TransactionCoordinatorFenced)
 	}
 	return nil
+}
+
+// late tells whether a marker with the given epoch, raised for it, is that of the transaction before the open one. The largest epoch
+// cannot be raised: a transaction that began with it, which none should, is ended with it.
+func (e *entry) late(epoch kafka.ProducerEpoch) bool {
+	return epoch == e.epoch && e.txnStart != kafka.NoOffset && epoch != math.MaxInt16
 }
 
 // AppendedMarker records that the marker is in the log at offset and returns the transaction that it ended, if one was
