@@ -33,8 +33,8 @@ func (w *world) follower(incarnation byte) int64 {
 	return epoch
 }
 
-// replicated creates a topic that node 1 leads and node 2 follows.
-func (w *world) replicated(name string, partitions int) kafka.TopicID {
+// replicated creates a topic that node 1 leads and node 2 follows; configs are a key, a value, and so on.
+func (w *world) replicated(name string, partitions int, configs ...string) kafka.TopicID {
 	w.t.Helper()
 	req := kmsg.NewPtrCreateTopicsRequest()
 	rt := kmsg.NewCreateTopicsRequestTopic()
@@ -43,6 +43,11 @@ func (w *world) replicated(name string, partitions int) kafka.TopicID {
 		a := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
 		a.Partition, a.Replicas = int32(i), []int32{1, 2}
 		rt.ReplicaAssignment = append(rt.ReplicaAssignment, a)
+	}
+	for i := 0; i < len(configs); i += 2 {
+		c := kmsg.NewCreateTopicsRequestTopicConfig()
+		c.Name, c.Value = configs[i], &configs[i+1]
+		rt.Configs = append(rt.Configs, c)
 	}
 	req.Topics = append(req.Topics, rt)
 	w.must(w.Submit(context.Background(), req))

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -34,6 +35,8 @@ type world struct {
 	mu   sync.Mutex // one Submit at a time
 	rnd  *rand.Rand
 	auto bool
+	// throttle is leader.replication.throttled.rate, where it is not 0.
+	throttle int64
 }
 
 const worldListener = "PLAINTEXT"
@@ -80,6 +83,7 @@ func newWorldOn(t testing.TB, fs vfs.FS, dir string, port uint16) *world {
 			s := defaultSettings()
 			s.AutoCreateTopics = w.auto
 			s.FetchSessions = 3
+			s.Throttle.Leader = cmp.Or(w.throttle, s.Throttle.Leader)
 			return s
 		},
 	})

@@ -30,15 +30,22 @@ func (p *Partition) DeleteBefore(off kafka.Offset) (start kafka.Offset, err erro
 		}
 		start = off
 		p.rules.Lock()
-		low, followed := l.LowWatermark(log.Start()), l.Followed()
+		p.followDeleted(l, log)
+		followed := l.Followed()
 		p.rules.Unlock()
-		p.deleted.Follow(low)
 		if followed {
 			p.watchers.note()
 		}
 		return nil
 	})
 	return start, err
+}
+
+// followDeleted brings the line of the low watermark to where that is. rules is held, so that of two fetches at the same time the later
+// has the last word: unlike the high watermark, this one may go back, and a line that an older one took back would let who waits there
+// wait until the next fetch.
+func (p *Partition) followDeleted(l *replica.Leader, log *commitlog.Log) {
+	p.deleted.Follow(l.LowWatermark(log.Start()))
 }
 
 // LowWatermark is the least log start of the replicas whose nodes are active; -1 while one of them was not heard of yet.

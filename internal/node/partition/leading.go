@@ -87,10 +87,10 @@ func (p *Partition) note(now time.Time, log *commitlog.Log, l *replica.Leader, f
 	_, ready, err = l.Fetched(now, replica.Fetch{
 		Replica: f.Replica, BrokerEpoch: f.BrokerEpoch, Offset: f.Offset, LogStart: f.LogStart, Sent: sent,
 	}, log.End())
-	hw, low := p.raise(l, log), l.LowWatermark(log.Start())
+	hw := p.raise(l, log)
+	p.followDeleted(l, log)
 	p.rules.Unlock()
 	p.replicated.Advance(hw)
-	p.deleted.Follow(low)
 	return ready, err
 }
 

@@ -19,7 +19,7 @@ import (
 
 // Partition is one partition hosted here. Its log is opened when it is first needed.
 //
-// Lock order: opening, role, rules. The last two are not held while waiting for a flush or a recovery.
+// Lock order: opening, role, rules; a line's own comes after them. role and rules are not held while waiting for a flush or a recovery.
 type Partition struct {
 	set   *Set
 	tp    kafka.TopicPartition

@@ -184,11 +184,10 @@ func (p *Partition) regive(now time.Time, log *commitlog.Log) {
 	l := p.role.leader
 	p.rules.Lock()
 	l.Regive(now, p.leadership())
-	hw, low := p.raise(l, log), l.LowWatermark(log.Start())
-	followed := l.Followed()
+	hw, followed := p.raise(l, log), l.Followed()
+	p.followDeleted(l, log)
 	p.rules.Unlock()
 	p.replicated.Advance(hw)
-	p.deleted.Follow(low)
 	if followed { // perhaps since now
 		p.watchers.note()
 	}
