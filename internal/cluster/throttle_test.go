@@ -130,3 +130,63 @@ func TestAThrottleThatIsTakenAwayHoldsNobody(t *testing.T) {
 		})
 	}
 }
+
+// TestOfThrottledReplicasNoneStarves gives new replicas to four topics of 8 MB each at once, and 2 MB a second to them together: when half
+// of it all is there, each has a share of it.
+func TestOfThrottledReplicasNoneStarves(t *testing.T) {
+	for _, side := range []string{"leader", "follower"} {
+		t.Run(side, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const megabytes = 8
+				topics := []string{"a", "b", "c", "d"}
+				w := newWorld(t, 3)
+				w.throttle(side, 2<<20)
+				for _, name := range topics {
+					w.only(name, 1)
+					w.megabytes(name, megabytes)
+					w.throttled(name, side, "*")
+				}
+				for _, name := range topics {
+					w.reassign(name, 1, 2)
+				}
+				var sizes map[string]int64
+				for sum := int64(0); sum < megabytes<<20*int64(len(topics))/2; {
+					time.Sleep(100 * time.Millisecond)
+					sizes, sum = w.sizes(2, topics...), 0
+					for _, size := range sizes {
+						sum += size
+					}
+				}
+				for _, name := range topics {
+					if sizes[name] < megabytes<<20/4 {
+						t.Errorf("when half is there: %v", sizes)
+						break
+					}
+				}
+				for _, name := range topics {
+					w.await(name, func(p kadm.PartitionDetail) bool { return len(p.ISR) == 2 })
+				}
+			})
+		})
+	}
+}
+
+// sizes are those that partition 0 of the topics has on a node.
+func (w *world) sizes(id int32, topics ...string) map[string]int64 {
+	w.t.Helper()
+	cl := w.client()
+	defer cl.Close()
+	var of kadm.TopicsSet
+	for _, name := range topics {
+		of.Add(name, 0)
+	}
+	dirs, err := kadm.NewClient(cl).DescribeBrokerLogDirs(w.t.Context(), id, of)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sizes := map[string]int64{}
+	for _, d := range dirs {
+		d.Topics.Each(func(p kadm.DescribedLogDirPartition) { sizes[p.Topic] += p.Size })
+	}
+	return sizes
+}
