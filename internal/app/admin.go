@@ -92,7 +92,7 @@ func (n *Node) reveal(server *transport.Server, requests *api.Server) {
 	}
 	n.admin.Started(admin.Node{Health: n.health, Metrics: metrics.Handler(metrics.Config{
 		Node: n.Config.ID, Image: n.quorum.Image,
-		Partitions: n.set, Transport: server, API: requests, Quorum: n.quorum, Groups: n.groups, Dirs: n.metricDirs,
+		Partitions: n.set, Transport: server, API: requests, Replicas: n.replicas, Quorum: n.quorum, Groups: n.groups, Dirs: n.metricDirs,
 		Log:           n.Log.With("component", "metrics"),
 		MaxPartitions: n.Config.Admin.MaxPartitions, MaxOffsets: n.Config.Admin.MaxOffsets,
 	})})

@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,4 +192,58 @@ func (w *world) sizes(id int32, topics ...string) map[string]int64 {
 		d.Topics.Each(func(p kadm.DescribedLogDirPartition) { sizes[p.Topic] += p.Size })
 	}
 	return sizes
+}
+
+// TestThrottledReplicationIsMeasured has one topic bounded by its leader and another by its follower, at another rate: both nodes tell
+// what goes over their side.
+func TestThrottledReplicationIsMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		for _, id := range []int{1, 2} {
+			w.stop(id)
+			w.node(id).admin = fmt.Sprintf("127.0.0.1:%d", 9640+id)
+			w.start(id)
+		}
+		rates := map[string]int{"leader": 1 << 20, "follower": 4 << 20}
+		for side, rate := range rates {
+			w.only(side, 1)
+			w.megabytes(side, 8*rate>>20)
+			w.throttle(side, rate)
+			w.throttled(side, side, "*")
+			w.reassign(side, 1, 2)
+		}
+		time.Sleep(5 * time.Second)
+		for id, measured := range map[int]string{1: "leader", 2: "follower"} {
+			text := w.scrape(id)
+			for side, rate := range rates {
+				least, most := 0, 0
+				if side == measured {
+					least, most = rate*3/4, rate*3/2
+				}
+				name := "kafka_server_" + side + "replication_byte_rate "
+				_, value, _ := strings.Cut(text, "\n"+name)
+				value, _, _ = strings.Cut(value, "\n")
+				if got, err := strconv.ParseFloat(value, 64); err != nil || got < float64(least) || got > float64(most) {
+					t.Errorf("node %d: %s%s, want %d to %d: %v", id, name, value, least, most, err)
+				}
+			}
+		}
+	})
+}
+
+// scrape is what a node's admin listener tells.
+func (w *world) scrape(id int) string {
+	w.t.Helper()
+	transport := &http.Transport{DialContext: w.network.Dial}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get("http://" + w.node(id).admin + "/metrics")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s: %s, %v", resp.Status, b, err)
+	}
+	return string(b)
 }

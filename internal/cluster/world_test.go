@@ -47,6 +47,7 @@ type node struct {
 	at      string    // where it is reached
 	join    string    // where it is told to look for the others; empty: nowhere
 	roles   string    // process.roles
+	admin   string    // headrace.admin.listener; empty for none
 	// broken says which calls of the disk fail; nil for none.
 	broken atomic.Pointer[func(vfs.Op) error]
 }
@@ -147,7 +148,7 @@ func (w *world) start(id int) {
 func (w *world) tryStart(ctx context.Context, id int) error {
 	nd := w.node(id)
 	keys := map[string]string{
-		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + nd.at, "log.dirs": w.dirs, "headrace.admin.listener": "",
+		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + nd.at, "log.dirs": w.dirs, "headrace.admin.listener": nd.admin,
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "3", "process.roles": nd.roles,
 	}
 	if nd.roles == "controller" {

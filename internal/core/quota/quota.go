@@ -42,8 +42,21 @@ func (r *Rate) Over(now time.Time, bound int64) time.Duration {
 		return r.size
 	}
 	needed := time.Duration(seconds * float64(time.Second))
-	passed := max(now.Sub(time.Unix(0, r.first*int64(r.size))), r.size)
-	return min(max(needed-passed, 0), r.size)
+	return min(max(needed-r.passed(now), 0), r.size)
+}
+
+// PerSecond is the rate.
+func (r *Rate) PerSecond(now time.Time) float64 {
+	if r.first < 0 {
+		return 0
+	}
+	r.slide(now)
+	return float64(r.total) / r.passed(now).Seconds()
+}
+
+// passed is the time that the rate is divided by; there is a sample.
+func (r *Rate) passed(now time.Time) time.Duration {
+	return max(now.Sub(time.Unix(0, r.first*int64(r.size))), r.size)
 }
 
 // slide drops the samples that are too old.

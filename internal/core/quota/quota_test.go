@@ -45,6 +45,22 @@ func TestARateIsOverItsBoundUntilTheWindowHasRoom(t *testing.T) {
 	}
 }
 
+func TestARateIsThatOfItsWindow(t *testing.T) {
+	r := NewRate(11, time.Second)
+	if got := r.PerSecond(begin); got != 0 {
+		t.Errorf("%v before anything was added", got)
+	}
+	r.Add(begin, 30*mb)
+	for _, c := range []struct {
+		ms   int
+		want float64
+	}{{0, 30 * mb}, {1000, 30 * mb}, {2000, 15 * mb}, {10_000, 3 * mb}, {11_000, 0}, {99_000, 0}} {
+		if got := r.PerSecond(at(c.ms)); got != c.want {
+			t.Errorf("after %d ms: %v, want %v", c.ms, got, c.want)
+		}
+	}
+}
+
 // Whoever adds only when the rate is not over its bound gets what the bound gives, and a piece a sample more.
 func TestWhoWaitsGetsHisRate(t *testing.T) {
 	for seed := range uint64(50) {

@@ -219,6 +219,9 @@ func (f *replicaFetch) respond() Response {
 	return newFetchResponse(f.version, 0, s.id, f.results)
 }
 
+// ThrottledPerSecond is the rate in bytes at which this node sends, as a leader, to replicas whose catching up is bounded.
+func (s *Server) ThrottledPerSecond(now time.Time) float64 { return s.throttled.PerSecond(now) }
+
 // count measures what is sent by the leader's throttle.
 func (f *replicaFetch) count(now time.Time) {
 	for i := range f.results {

@@ -27,6 +27,8 @@ func brokerDefs() []Def {
 		{Name: "kafka_server_replicamanager_underminisrpartitioncount", Kind: Gauge, From: fromJMX, Help: "Partitions led here with fewer replicas in sync than min.insync.replicas."},
 		{Name: "kafka_server_replicamanager_atminisrpartitioncount", Kind: Gauge, From: fromJMX, Help: "Partitions led here with just as many replicas in sync as min.insync.replicas."},
 		{Name: "kafka_server_replicamanager_offlinereplicacount", Kind: Gauge, From: fromJMX, Help: "Partitions in log dirs that are offline."},
+		{Name: "kafka_server_leaderreplication_byte_rate", Kind: Gauge, Unit: "bytes", From: fromJMX, Help: "Bytes a second sent to replicas that leader.replication.throttled.replicas names while they catch up, over the window of replication.quota.window.*."},
+		{Name: "kafka_server_followerreplication_byte_rate", Kind: Gauge, Unit: "bytes", From: fromJMX, Help: "Bytes a second fetched for replicas here that follower.replication.throttled.replicas names while they catch up, over the same window."},
 		{Name: "kafka_server_kafkaserver_brokerstate", Kind: Gauge, From: fromJMX, Help: "3: running. Before and after that nothing is exported."},
 		{Name: "kafka_server_kafkaserver_linux_disk_read_bytes", Kind: Gauge, Unit: "bytes", From: fromJMX, Help: "Bytes that this process had the disks read; on Linux."},
 		{Name: "kafka_server_kafkaserver_linux_disk_write_bytes", Kind: Gauge, Unit: "bytes", From: fromJMX, Help: "Bytes that this process had the disks write; on Linux."},

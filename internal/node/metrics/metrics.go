@@ -34,8 +34,10 @@ type Config struct {
 	Transport interface{ Stats() transport.Stats }
 	API       interface {
 		Failures() map[api.FailureKind]uint64
+		throttled
 	}
-	Quorum interface {
+	Replicas throttled
+	Quorum   interface {
 		Stats() quorum.Stats
 		Status() quorum.Status
 	}
@@ -45,6 +47,11 @@ type Config struct {
 	Log  *slog.Logger
 	// MaxPartitions and MaxOffsets bound the partitions and the committed offsets that have series of their own.
 	MaxPartitions, MaxOffsets int
+}
+
+// throttled is one side of replication whose rate is bounded.
+type throttled interface {
+	ThrottledPerSecond(now time.Time) float64
 }
 
 // Dir is a log dir.
@@ -116,6 +123,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	img := c.Image()
 	c.node(out)
 	c.transport(out)
+	out.put("kafka_server_leaderreplication_byte_rate", c.API.ThrottledPerSecond(now))
+	out.put("kafka_server_followerreplication_byte_rate", c.Replicas.ThrottledPerSecond(now))
 	c.traffic(out, set, here)
 	c.partitions(out, img, here)
 	c.compaction(out, now)

@@ -47,6 +47,13 @@ func (t *Throttle) Add(now time.Time, bytes int) {
 	t.rate.Add(now, int64(bytes))
 }
 
+// PerSecond is the rate in bytes a second.
+func (t *Throttle) PerSecond(now time.Time) float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rate.PerSecond(now)
+}
+
 // Over is how long to wait before the rate is worth another look, by a bound in bytes a second; 0 when it is not above.
 func (t *Throttle) Over(now time.Time, bound int64) time.Duration {
 	t.mu.Lock()

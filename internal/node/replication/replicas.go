@@ -220,6 +220,9 @@ func (r *Replicas) Close() {
 	r.work.Wait()
 }
 
+// ThrottledPerSecond is the rate in bytes at which this node fetches, as a follower, what a throttle bounds.
+func (r *Replicas) ThrottledPerSecond(now time.Time) float64 { return r.fetched.PerSecond(now) }
+
 // Stats are figures for those who watch over the node.
 type Stats struct {
 	Fetchers  int
