@@ -174,7 +174,7 @@ func (p *Partition) cleanable(now time.Time) (cleaner.State, error) {
 	if log == nil {
 		return cleaner.State{}, commitlog.ErrClosed
 	}
-	return log.Cleanable(now, p.stable(log))
+	return log.Cleanable(now, stable(log, p.HighWatermark()))
 }
 
 func (c *cleaners) clean(p *Partition, conf conf.CleanerConfig) (cleaner.Counts, error) {
@@ -183,7 +183,7 @@ func (c *cleaners) clean(p *Partition, conf conf.CleanerConfig) (cleaner.Counts,
 		return cleaner.Counts{}, commitlog.ErrClosed
 	}
 	threads := max(conf.Threads, 1)
-	n, err := log.Clean(time.Now(), p.stable(log), cleaner.Resources{
+	n, err := log.Clean(time.Now(), stable(log, p.HighWatermark()), cleaner.Resources{
 		MapBytes: conf.DedupeBytes / int64(threads), MapLoad: conf.LoadFactor, BufferBytes: conf.BufferBytes / threads / 2,
 		Throttle: func(bytes int) error { return c.progress(p, bytes) },
 	})

@@ -69,7 +69,8 @@ func (p *Partition) planForReplica(log *commitlog.Log, l *replica.Leader, f Foll
 	if err := p.failed(log); err != nil {
 		return got, err
 	}
-	got.Start, got.HighWatermark, got.LSO = log.Start(), p.HighWatermark(), p.stable(log)
+	got.Start, got.HighWatermark = log.Start(), p.HighWatermark()
+	got.LSO = stable(log, got.HighWatermark)
 	got.Diverging, err = diverging(log, Position{Offset: f.Offset, LastEpoch: f.LastEpoch})
 	if err != nil || got.Diverging != nil {
 		return got, err

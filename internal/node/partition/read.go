@@ -101,7 +101,8 @@ func (p *Partition) FetchNearby(at Position) (Fetched, error) {
 }
 
 func (p *Partition) plan(log *commitlog.Log, at Position) (f Fetched, err error) {
-	f.Start, f.HighWatermark, f.LSO = log.Start(), p.HighWatermark(), p.stable(log)
+	f.Start, f.HighWatermark = log.Start(), p.HighWatermark()
+	f.LSO = stable(log, f.HighWatermark)
 	if f.Diverging, err = diverging(log, at); f.Diverging != nil || err != nil {
 		return f, err
 	}
@@ -127,9 +128,9 @@ func (p *Partition) plan(log *commitlog.Log, at Position) (f Fetched, err error)
 	return f, err
 }
 
-// stable is the last stable offset: no transaction that began below it is open, and it is not past the high watermark.
-func (p *Partition) stable(log *commitlog.Log) kafka.Offset {
-	hw := p.HighWatermark()
+// stable is the last stable offset: no transaction that began below it is open, and it is not past hw, the high watermark as it was a
+// moment ago.
+func stable(log *commitlog.Log, hw kafka.Offset) kafka.Offset {
 	if first, open := log.FirstUnstable(); open {
 		return min(hw, first)
 	}
@@ -154,7 +155,8 @@ func diverging(log *commitlog.Log, at Position) (*EpochEnd, error) {
 // Offsets tells the log's start, high watermark, last stable offset and end.
 func (p *Partition) Offsets() (start, hw, lso, end kafka.Offset, err error) {
 	err = p.led(kafka.NoLeaderEpoch, func(log *commitlog.Log, _ *replica.Leader) error {
-		start, hw, lso, end = log.Start(), p.HighWatermark(), p.stable(log), log.End()
+		start, hw = log.Start(), p.HighWatermark()
+		lso, end = stable(log, hw), log.End()
 		return nil
 	})
 	return start, hw, lso, end, err
@@ -191,7 +193,7 @@ func (p *Partition) OffsetFor(timestamp int64, epoch kafka.LeaderEpoch, committe
 	err := p.led(epoch, func(log *commitlog.Log, l *replica.Leader) (err error) {
 		limit := p.HighWatermark()
 		if committed {
-			limit = p.stable(log)
+			limit = stable(log, limit)
 		}
 		var found bool
 		switch timestamp {

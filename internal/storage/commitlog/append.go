@@ -149,6 +149,9 @@ func (l *Log) addProducer(s *segment.Segment, h batch.Header, m producers.Marker
 		return nil
 	}
 	if m.ProducerID == kafka.NoProducerID {
+		if h.Count == 0 {
+			l.mu.producers.AppendedEmptied(h)
+		}
 		return nil
 	}
 	done, stable, ok := l.mu.producers.AppendedMarker(m, h.BaseOffset)

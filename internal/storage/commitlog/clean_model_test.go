@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/compress"
@@ -40,7 +43,8 @@ type compacted struct {
 	markers map[kafka.Offset]txnEnd
 	end     kafka.Offset // of what was appended, or is being
 	safe    kafka.Offset
-	sent    map[kafka.ProducerID]appended // the last batch of each producer
+	sent    map[kafka.ProducerID]appended     // the last batch of each producer, in its present epoch
+	raised  map[kafka.ProducerID]kafka.Offset // the last marker of each producer that raised its epoch
 	sources map[kafka.ProducerID]*source
 	// horizons are the times from which on tombstones may go, by offset, as the log last said; cleanedAt is the latest
 	// time at which it was cleaned.
@@ -53,7 +57,7 @@ type compacted struct {
 
 func newCompacted(t *testing.T, seed uint64) *compacted {
 	return &compacted{t: t, r: rand.New(rand.NewPCG(seed, 5)), now: start, records: map[kafka.Offset]keyed{}, markers: map[kafka.Offset]txnEnd{},
-		sent: map[kafka.ProducerID]appended{}, sources: map[kafka.ProducerID]*source{}, horizons: map[kafka.Offset]int64{}}
+		sent: map[kafka.ProducerID]appended{}, raised: map[kafka.ProducerID]kafka.Offset{}, sources: map[kafka.ProducerID]*source{}, horizons: map[kafka.Offset]int64{}}
 }
 
 func compactedOptions(fsys vfs.FS) OpenOptions {
@@ -122,7 +126,13 @@ func (m *compacted) mark(pid kafka.ProducerID, s *source) {
 	m.markers[o] = txnEnd{pid, kind == batch.ControlAbort}
 	m.end = o + 1
 	s.inTxn = false
-	_, err := m.l.AppendLeader(m.now, batch.EndTxnMarker(pid, s.epoch, 1, kind, m.now.UnixMilli()), 0, OriginReplication)
+	txnVersion := int16(pid - 2) // 1 or 2
+	if txnVersion == 2 {
+		s.epoch, s.seq = s.epoch+1, 0
+		delete(m.sent, pid) // whose epoch is over
+		m.raised[pid] = o
+	}
+	_, err := m.l.AppendLeader(m.now, batch.EndTxnMarker(pid, s.epoch, 1, kind, m.now.UnixMilli()), 0, OriginOfMarker(txnVersion))
 	must(m.t, err)
 }
 
@@ -346,6 +356,15 @@ func (m *compacted) checkState(where string, l *Log, stable kafka.Offset) {
 		a, err := l.AppendLeader(m.now, batch.Validated{Batch: slices.Clone(b.bytes), Header: b.header}, 0, OriginClient)
 		if err != nil || !a.Duplicate || a.First != b.header.BaseOffset {
 			t.Fatalf("%s: the last batch of producer %d, at %d, sent again: %+v %v", where, pid, b.header.BaseOffset, a, err)
+		}
+	}
+	for pid, o := range m.raised {
+		if o >= l.End() {
+			continue
+		}
+		late := batch.EndTxnMarker(pid, m.sources[pid].epoch-1, 1, batch.ControlAbort, m.now.UnixMilli())
+		if _, err := l.AppendLeader(m.now, late, 0, OriginOfMarker(2)); !errors.Is(err, kerr.InvalidProducerEpoch) {
+			t.Fatalf("%s: a marker of an epoch of producer %d that is over since offset %d: %v", where, pid, o, err)
 		}
 	}
 }

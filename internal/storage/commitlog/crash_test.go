@@ -71,7 +71,7 @@ func (m *model) randomBatch() batch.Validated {
 		s = &source{}
 		m.seqs[pid] = s
 	}
-	if pid == 103 {
+	if pid >= 102 {
 		return m.randomTxn(pid, s, n, size)
 	}
 	if m.r.IntN(20) == 0 {
@@ -82,10 +82,14 @@ func (m *model) randomBatch() batch.Validated {
 	return v
 }
 
-// randomTxn is a batch of a transaction, or the marker that ends it.
+// randomTxn is a batch of a transaction, or the marker that ends it; there are markers of transactions that wrote nothing, and some come
+// twice. The epoch of the last producer is raised by its markers, as from transaction.version 2 on.
 func (m *model) randomTxn(pid kafka.ProducerID, s *source, n, size int) batch.Validated {
-	if s.inTxn && m.r.IntN(3) == 0 {
-		s.inTxn = false
+	if s.inTxn && m.r.IntN(3) == 0 || !s.inTxn && m.r.IntN(8) == 0 {
+		raised := pid == 103 && (s.inTxn || m.r.IntN(2) == 0)
+		if s.inTxn = false; raised {
+			s.epoch, s.seq = s.epoch+1, 0
+		}
 		return batch.EndTxnMarker(pid, s.epoch, 1, batch.ControlType(m.r.IntN(2)), start.UnixMilli()+m.ts)
 	}
 	s.inTxn = true
@@ -103,7 +107,7 @@ func (m *model) append(v batch.Validated) {
 	m.epochs.Assign(m.epoch, h.BaseOffset)
 	origin := OriginClient
 	if h.Attributes.IsControl() {
-		origin = OriginReplication
+		origin = OriginOfMarker(int16(h.ProducerID - 101))
 	}
 	a, err := m.l.AppendLeader(start, v, m.epoch, origin)
 	if err != nil || a.First != h.BaseOffset || a.Duplicate {
@@ -297,6 +301,10 @@ func (m *model) checkProducers(where string, l *Log, kept []appended) {
 	if wok && (!gok || gu > max(wu, l.Start())) {
 		t.Fatalf("%s: first unstable %d %v, want %d %v", where, gu, gok, wu, wok)
 	}
+	l.Replicated(l.End())
+	if gu, gok := l.FirstUnstable(); gok != wok || gok && gu != max(wu, l.Start()) {
+		t.Fatalf("%s: with all markers replicated, first unstable %d %v, want %d %v", where, gu, gok, wu, wok)
+	}
 	for _, s := range exp {
 		m.checkWindow(where, l, s, kept)
 	}
@@ -361,6 +369,7 @@ func (m *model) checkAborted(where string, l *Log, kept []appended) {
 		}
 		delete(open, h.ProducerID)
 	}
+	slices.SortFunc(want, func(a, b AbortedTxn) int { return compareOffsets(a.First, b.First) })
 	got, err := l.AbortedTxns(from, l.End())
 	must(t, err)
 	if !slices.Equal(got, want) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -236,7 +237,7 @@ func (l *Log) Replicated(hw kafka.Offset) {
 	l.mu.producers.Replicated(hw)
 }
 
-// AbortedTxns lists the aborted transactions that have records in [from, to).
+// AbortedTxns lists, by their beginnings, the aborted transactions that have records in [from, to).
 func (l *Log) AbortedTxns(from, to kafka.Offset) ([]AbortedTxn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -250,10 +251,11 @@ func (l *Log) AbortedTxns(from, to kafka.Offset) ([]AbortedTxn, error) {
 			if t.Last >= from && t.First < to {
 				found = append(found, AbortedTxn{ProducerID: t.ProducerID, First: t.First, Last: t.Last})
 			}
-			if t.Stable >= to {
-				return found, nil // all that come later began at or after to
-			}
+		}
+		if n := len(txns); n > 0 && txns[n-1].Stable >= to {
+			break // all that come later began at or after to
 		}
 	}
+	slices.SortStableFunc(found, func(a, b AbortedTxn) int { return compareOffsets(a.First, b.First) })
 	return found, nil
 }

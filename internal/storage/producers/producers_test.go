@@ -258,6 +258,19 @@ func TestAMarkerThatRaisesTheEpochBeginsTheSequencesAnew(t *testing.T) {
 	check(t, &tab, h, CheckAll, nil)
 }
 
+func TestAMarkerWithoutItsRecordKeepsTheEpoch(t *testing.T) {
+	var tab Table
+	h := data(1, 3, kafka.NoSequence, 0, 10)
+	h.MaxTimestamp = 77
+	tab.AppendedEmptied(h)
+	h.ProducerEpoch = 2
+	tab.AppendedEmptied(h)
+	want := []State{{ProducerID: 1, Epoch: 3, LastSequence: kafka.NoSequence, LastOffset: kafka.NoOffset, LastTimestamp: 77, CoordinatorEpoch: -1, TxnStart: kafka.NoOffset}}
+	if got := tab.States(); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestMarkerIsParsed(t *testing.T) {
 	v := batch.EndTxnMarker(7, 3, 11, batch.ControlAbort, 99)
 	m, ok, err := ParseMarker(v.Header, v.Batch)

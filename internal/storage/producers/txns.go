@@ -111,6 +111,15 @@ func (t *Table) AppendedMarker(m Marker, offset kafka.Offset) (done Txn, stable 
 	return done, stable, ok
 }
 
+// AppendedEmptied records a control batch that compaction left without its record. It stays for the producer's epoch, which no other
+// batch may tell.
+func (t *Table) AppendedEmptied(h batch.Header) {
+	if e := t.entry(h.ProducerID); h.ProducerEpoch > e.epoch {
+		e.setEpoch(h.ProducerEpoch)
+		e.lastTimestamp = h.MaxTimestamp
+	}
+}
+
 // FirstUnstable is the first offset of the oldest transaction that is open, or ended by a marker not yet below the high
 // watermark (see Replicated).
 func (t *Table) FirstUnstable() (kafka.Offset, bool) {
