@@ -122,6 +122,7 @@ func TestAScrapeTellsWhatWasDone(t *testing.T) {
 		{6, "kafka_server_replicamanager_partitioncount", nil},
 		{2, "kafka_controller_kafkacontroller_globaltopiccount", nil},
 		{1, "kafka_controller_kafkacontroller_activecontrollercount", nil},
+		{0, "kafka_server_replicamanager_partitionswithlatetransactionscount", nil},
 		{1, "kafka_brokers", nil},
 		{1, "kafka_broker_info", []string{"id", "1", "address", w.node.Addresses()[0]}},
 		{1, "headrace_log_dir_online", []string{"dir", "/data"}},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -203,6 +204,53 @@ func TestALateMarkerDoesNotEndTheNextTransaction(t *testing.T) {
 			t.Fatalf("last stable offset %d, but the transaction from %d on is open", lso, second)
 		}
 	}
+}
+
+func TestProducersAreDescribedWithTheirTransactions(t *testing.T) {
+	w := newWorld(t)
+	w.topic("t", 1, nil)
+	tp := at("t", 0)
+	before := time.Now().UnixMilli()
+	producers := func() (all []kmsg.DescribeProducersResponseTopicPartitionActiveProducer) {
+		t.Helper()
+		req := kmsg.NewPtrDescribeProducersRequest()
+		rt := kmsg.NewDescribeProducersRequestTopic()
+		rt.Topic, rt.Partitions = "t", []int32{0}
+		req.Topics = append(req.Topics, rt)
+		p := ask[*kmsg.DescribeProducersResponse](w, req, 0).Topics[0].Partitions[0]
+		if p.ErrorCode != 0 {
+			t.Fatalf("code %d", p.ErrorCode)
+		}
+		for _, one := range p.ActiveProducers {
+			if one.LastTimestamp < before || one.LastTimestamp > time.Now().UnixMilli() {
+				t.Errorf("last timestamp %d, after %d", one.LastTimestamp, before)
+			}
+			one.LastTimestamp = 0
+			all = append(all, one)
+		}
+		return all
+	}
+	want := func(id int64, epoch, sequence, coordinator int32, start int64) kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
+		p := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+		p.ProducerID, p.ProducerEpoch, p.LastSequence, p.CoordinatorEpoch, p.CurrentTxnStartOffset, p.LastTimestamp = id, epoch, sequence, coordinator, start, 0
+		return p
+	}
+	equal := func(where string, want ...kmsg.DescribeProducersResponseTopicPartitionActiveProducer) {
+		t.Helper()
+		if got := producers(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", where, got, want)
+		}
+	}
+	w.produce("t", 0, "plain")
+	w.mustIn(tp, 7, 0, 0)
+	w.mustIn(tp, 7, 0, 1)
+	w.mustIn(tp, 8, 4, 0)
+	equal("two open", want(7, 0, 1, -1, 1), want(8, 4, 0, -1, 3))
+	w.mark(2, markerOf(7, 1, 6, true, 2, tp)) // raises the epoch
+	w.mark(2, markerOf(8, 4, 6, false, 1, tp))
+	equal("none open", want(7, 1, -1, 6, -1), want(8, 4, 0, 6, -1))
+	w.mustIn(tp, 8, 4, 1)
+	equal("the next is open", want(7, 1, -1, 6, -1), want(8, 4, 1, 6, 6))
 }
 
 // marks is a group coordinator that appends no marker itself.

@@ -26,6 +26,8 @@ func brokerDefs() []Def {
 		{Name: "kafka_server_replicamanager_underreplicatedpartitions", Kind: Gauge, From: fromJMX, Help: "Partitions led here with fewer replicas in sync than there are."},
 		{Name: "kafka_server_replicamanager_underminisrpartitioncount", Kind: Gauge, From: fromJMX, Help: "Partitions led here with fewer replicas in sync than min.insync.replicas."},
 		{Name: "kafka_server_replicamanager_atminisrpartitioncount", Kind: Gauge, From: fromJMX, Help: "Partitions led here with just as many replicas in sync as min.insync.replicas."},
+		{Name: "kafka_server_replicamanager_partitionswithlatetransactionscount", Kind: Gauge, From: fromJMX, Help: "Partitions led here with a transaction that is open for longer than transaction.max.timeout.ms and five minutes: it hangs, and keeps consumers of committed records from going on."},
+		{Name: "kafka_server_replicamanager_produceridcount", Kind: Gauge, From: fromJMX, Help: "Idempotent and transactional producers known to the partitions that this node hosts."},
 		{Name: "kafka_server_replicamanager_offlinereplicacount", Kind: Gauge, From: fromJMX, Help: "Partitions in log dirs that are offline."},
 		{Name: "kafka_server_leaderreplication_byte_rate", Kind: Gauge, Unit: "bytes", From: fromJMX, Help: "Bytes a second sent to replicas that leader.replication.throttled.replicas names while they catch up, over the window of replication.quota.window.*."},
 		{Name: "kafka_server_followerreplication_byte_rate", Kind: Gauge, Unit: "bytes", From: fromJMX, Help: "Bytes a second fetched for replicas here that follower.replication.throttled.replicas names while they catch up, over the same window."},

@@ -61,10 +61,11 @@ func (s sink) traffic(topic string, t partition.Traffic) {
 }
 
 // partitions gives out what is told of each partition, and the counts over them.
-func (c *collector) partitions(out sink, img *metadata.Image, parts []hosted) {
-	var leads, under, below, at int
+func (c *collector) partitions(out sink, now time.Time, img *metadata.Image, parts []hosted) {
+	var leads, under, below, at, late, producers int
 	for i := range parts {
 		p := &parts[i]
+		producers += p.stats.Producers
 		given, ok := img.Partition(p.Name())
 		if !ok || given.Leader != c.Node {
 			continue // deleted since, or led by another
@@ -80,6 +81,9 @@ func (c *collector) partitions(out sink, img *metadata.Image, parts []hosted) {
 		if len(given.ISR) == least {
 			at++
 		}
+		if c.late(now, p.stats.TxnWritten) {
+			late++
+		}
 		if leads <= c.MaxPartitions {
 			out.partition(p, given, least)
 		}
@@ -89,7 +93,15 @@ func (c *collector) partitions(out sink, img *metadata.Image, parts []hosted) {
 	out.put("kafka_server_replicamanager_underreplicatedpartitions", float64(under))
 	out.put("kafka_server_replicamanager_underminisrpartitioncount", float64(below))
 	out.put("kafka_server_replicamanager_atminisrpartitioncount", float64(at))
+	out.put("kafka_server_replicamanager_partitionswithlatetransactionscount", float64(late))
+	out.put("kafka_server_replicamanager_produceridcount", float64(producers))
 	out.put("headrace_metrics_left_out", float64(max(leads-c.MaxPartitions, 0)), "partitions")
+}
+
+// late tells whether a transaction whose producer last wrote at the given time, in milliseconds, should have ended. As in Apache Kafka,
+// its coordinator has five minutes more.
+func (c *collector) late(now time.Time, written int64) bool {
+	return written > 0 && now.Sub(time.UnixMilli(written)) > c.MaxTransaction+5*time.Minute
 }
 
 func (s sink) partition(p *hosted, given metadata.Partition, least int) {

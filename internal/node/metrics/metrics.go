@@ -47,6 +47,8 @@ type Config struct {
 	Log  *slog.Logger
 	// MaxPartitions and MaxOffsets bound the partitions and the committed offsets that have series of their own.
 	MaxPartitions, MaxOffsets int
+	// MaxTransaction is transaction.max.timeout.ms; 15 minutes where it is zero.
+	MaxTransaction time.Duration
 }
 
 // throttled is one side of replication whose rate is bounded.
@@ -99,6 +101,9 @@ type collector struct {
 }
 
 func newCollector(c Config, now time.Time) *collector {
+	if c.MaxTransaction == 0 {
+		c.MaxTransaction = 15 * time.Minute
+	}
 	col := &collector{Config: c, families: families(Table()), commits: newRecent(now), appends: newRecent(now)}
 	col.groups.groups, col.groups.most = c.Groups, c.MaxOffsets
 	return col
@@ -126,7 +131,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	out.put("kafka_server_leaderreplication_byte_rate", c.API.ThrottledPerSecond(now))
 	out.put("kafka_server_followerreplication_byte_rate", c.Replicas.ThrottledPerSecond(now))
 	c.traffic(out, set, here)
-	c.partitions(out, img, here)
+	c.partitions(out, now, img, here)
 	c.compaction(out, now)
 	c.dirs(out, here)
 	c.cluster(out, img)

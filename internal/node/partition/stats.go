@@ -82,17 +82,22 @@ type Stats struct {
 	Flushed  kafka.Offset
 	Size     int64
 	Segments int
+	// Producers counts the idempotent and transactional ones. TxnWritten is when that of the oldest open transaction last wrote, in
+	// milliseconds; NoTimestamp when none is open.
+	Producers  int
+	TxnWritten int64
 }
 
 // Stats tells how the partition stands. It does not open the log.
 func (p *Partition) Stats() Stats {
-	s := Stats{Traffic: p.traffic.stats(), Dir: p.dir().Path()}
+	s := Stats{Traffic: p.traffic.stats(), Dir: p.dir().Path(), TxnWritten: kafka.NoTimestamp}
 	p.role.RLock()
 	defer p.role.RUnlock()
 	if log := p.role.log; log != nil {
 		s.Open, s.Leads = true, p.role.leader != nil
 		s.Start, s.End, s.Flushed = log.Start(), log.End(), log.Flushed()
 		s.Size, s.Segments = log.Size(), log.SegmentCount()
+		s.Producers, s.TxnWritten = log.Writers()
 	}
 	return s
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -254,6 +255,38 @@ func TestAMoveTakesOpenTransactionsAlong(t *testing.T) {
 	b.end(p, batch.ControlCommit)
 	settle(t, p)
 	wantCommitted(t, "ended where it moved to", p, 16, "a1", "a3", "a5", "b", "later")
+}
+
+func TestStatsTellWhenTheOldestTransactionWasLastWrittenTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, vfs.NewMem(), nil)
+		defer h.Abandon()
+		h.topic("t", 1)
+		p := h.part("t", 0)
+		oldest, other := &writer{t: t, id: 7}, &writer{t: t, id: 8}
+		want := func(producers int, written int64) {
+			t.Helper()
+			if s := p.Stats(); s.Producers != producers || s.TxnWritten != written {
+				t.Errorf("%d producers, last written at %d; want %d, %d", s.Producers, s.TxnWritten, producers, written)
+			}
+		}
+		want(0, kafka.NoTimestamp)
+		put(t, p, "plain")
+		want(0, kafka.NoTimestamp)
+		began := time.Now().UnixMilli()
+		oldest.put(p, "a")
+		time.Sleep(time.Second)
+		other.put(p, "b")
+		want(2, began)
+		oldest.put(p, "a")
+		time.Sleep(time.Second)
+		other.put(p, "b")
+		want(2, began+1000)
+		oldest.end(p, batch.ControlCommit)
+		want(2, began+2000) // of the other
+		other.end(p, batch.ControlAbort)
+		want(2, kafka.NoTimestamp)
+	})
 }
 
 // Records may be deleted from under an open transaction, and its producer may be silent for longer than any is remembered.

@@ -218,6 +218,15 @@ func (l *Log) Producers(now time.Time) []producers.State {
 	return l.mu.producers.States()
 }
 
+// Writers tells how many producers are known, and when that of the oldest open transaction last wrote, in milliseconds; NoTimestamp when
+// none is open.
+func (l *Log) Writers() (n int, lastWritten int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lastWritten, _ = l.mu.producers.LastWritten()
+	return l.mu.producers.Len(), lastWritten
+}
+
 // FirstUnstable is the first offset of the oldest transaction that is open or whose marker may not be replicated; see
 // Replicated.
 func (l *Log) FirstUnstable() (kafka.Offset, bool) {

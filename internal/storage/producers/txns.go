@@ -135,6 +135,15 @@ func (t *Table) FirstUnstable() (kafka.Offset, bool) {
 	return first, ok
 }
 
+// LastWritten is the timestamp, in milliseconds, of what the producer of the oldest open transaction wrote last; ok is false when none is
+// open.
+func (t *Table) LastWritten() (millis int64, ok bool) {
+	if len(t.txns.open) == 0 {
+		return kafka.NoTimestamp, false
+	}
+	return t.entries[t.txns.open[0].ProducerID].lastTimestamp, true
+}
+
 // Replicated forgets the ended transactions whose markers are below the high watermark.
 func (t *Table) Replicated(hw kafka.Offset) {
 	if len(t.txns.done) > 0 {
