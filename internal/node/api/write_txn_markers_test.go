@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/node/coord"
 	"github.com/headrace/headrace/internal/node/partition"
 	"github.com/headrace/headrace/internal/storage/commitlog"
@@ -287,21 +289,46 @@ func TestMarkersOfOffsetsGoThroughTheGroupCoordinator(t *testing.T) {
 	}
 }
 
-// A marker that the replicas do not have in time may be in the log: the coordinator sends it again.
-func TestMarkerWhoseWaitEndsIsAnsweredAsTimedOut(t *testing.T) {
-	w := newWorld(t)
-	w.topic("t", 1, nil)
-	tp := at("t", 0)
-	first := w.mustIn(tp, 7, 0, 0)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	req := kmsg.NewPtrWriteTxnMarkersRequest()
-	req.Markers = append(req.Markers, markerOf(7, 1, 0, true, 2, tp))
-	codes := codesOfMarkers(w.srv.WriteTxnMarkers(ctx, req))
-	if ok := slices.Equal(codes, []int16{kerr.RequestTimedOut.Code}); !ok && !slices.Equal(codes, []int16{0}) { // the flush may be quicker
-		t.Errorf("codes %v", codes)
+// A marker that is not safe in time may be in the log: the coordinator sends it again.
+func TestMarkersAreAnsweredWhenTheyAreSafe(t *testing.T) {
+	var gate atomic.Pointer[chan struct{}]
+	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) error {
+		if open := gate.Load(); open != nil && (op.Kind == vfs.OpSync || op.Kind == vfs.OpSyncFS) {
+			<-*open
+		}
+		return nil
+	})
+	w := newWorldOn(t, fs, "/data", 9092)
+	w.topic("t", 2, nil)
+	tps := []kafka.TopicPartition{at("t", 0), at("t", 1)}
+	for _, tp := range tps {
+		w.mustIn(tp, 7, 0, 0)
 	}
-	if codes := w.mark(2, req.Markers[0]); !slices.Equal(codes, []int16{0}) || w.lso(tp) <= first+1 {
-		t.Errorf("sent again: codes %v, last stable offset %d", codes, w.lso(tp))
+	w.produce("t", 0, "plain") // and so all is safe
+	w.produce("t", 1, "plain")
+	open := make(chan struct{})
+	gate.Store(&open)
+	req := kmsg.NewPtrWriteTxnMarkersRequest()
+	req.Markers = append(req.Markers, markerOf(7, 1, 0, true, 2, tps...))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	late := kerr.RequestTimedOut.Code
+	if codes := codesOfMarkers(w.srv.WriteTxnMarkers(ctx, req)); !slices.Equal(codes, []int16{late, late}) {
+		t.Errorf("before the flush: codes %v", codes)
+	}
+	for _, tp := range tps {
+		if lso := w.lso(tp); lso != 0 {
+			t.Errorf("%v: last stable offset %d before the flush", tp, lso)
+		}
+	}
+	gate.Store(nil)
+	close(open)
+	if codes := w.mark(2, req.Markers...); !slices.Equal(codes, []int16{0, 0}) {
+		t.Errorf("sent again: codes %v", codes)
+	}
+	for _, tp := range tps {
+		if lso := w.lso(tp); lso != 4 { // the record, the plain one, and the marker twice
+			t.Errorf("%v: last stable offset %d", tp, lso)
+		}
 	}
 }
