@@ -18,12 +18,15 @@ const kraftVersion = 0
 // (KIP-966).
 const eligibleReplicas = 1
 
-// supportedFeatures are the levels that this node can run at. What a level promises must be whole: group.version,
-// transaction.version, share.version and streams.version are missing until their protocols are there, and clients then
-// keep to what is.
+// groupVersion is the level of group.version: groups of the consumer protocol (KIP-848).
+const groupVersion = 1
+
+// supportedFeatures are the levels that this node can run at. What a level promises must be whole: transaction.version,
+// share.version and streams.version are missing until their protocols are there, and clients then keep to what is.
 func supportedFeatures() []metadata.FeatureRange {
 	return []metadata.FeatureRange{
 		{Name: "eligible.leader.replicas.version", Min: 0, Max: eligibleReplicas},
+		{Name: "group.version", Min: 0, Max: groupVersion},
 		{Name: "kraft.version", Min: kraftVersion, Max: kraftVersion},
 		{Name: "metadata.version", Min: metadataVersion, Max: metadataVersion},
 	}
@@ -31,7 +34,7 @@ func supportedFeatures() []metadata.FeatureRange {
 
 // finalizedFeatures are the levels that a new cluster begins with.
 func finalizedFeatures() map[string]int16 {
-	return map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "metadata.version": metadataVersion}
+	return map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "group.version": groupVersion, "metadata.version": metadataVersion}
 }
 
 // features is what ApiVersions tells of them.

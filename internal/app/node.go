@@ -249,6 +249,7 @@ func (n *Node) serve(context.Context) error {
 			MaxDescribePartitions: int32(n.Config.Network.DescribePartitions),
 			DeleteTopics:          n.Config.Topics.DeleteAllowed,
 			Loggers:               n.levels,
+			ConsumerGroups:        n.Config.Groups.Consumer.Enabled,
 		},
 	})
 	server := n.answerPeers()

@@ -6,6 +6,7 @@ import (
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/groups"
 )
@@ -60,12 +61,21 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 			MinSessionTimeout: c.MinSession, MaxSessionTimeout: c.MaxSession,
 			InitialRebalanceDelay: c.InitialRebalanceWait, MaxSize: c.MaxSize, OffsetMetadataMax: c.OffsetMetadataMax,
 			OffsetRetention: c.OffsetsRetention, RetentionCheckInterval: c.RetentionCheck,
-			Consumer: group.DefaultConfig(nil).Consumer,
+			Consumer: func(string) consumer.Config { return n.consumerGroups() },
 		},
 		Image: img,
 		Rand:  n.rand(),
 		Log:   n.Log.With("component", "group"),
 	})
+}
+
+// consumerGroups is what groups of the consumer protocol go by now.
+func (n *Node) consumerGroups() consumer.Config {
+	c := n.current.Load().Groups.Consumer
+	return consumer.Config{
+		SessionTimeout: c.Session, HeartbeatInterval: c.Heartbeat, AssignmentInterval: c.Assignment,
+		RegexRefresh: c.RegexRefresh, MaxSize: c.MaxSize, Assignors: c.Assignors,
+	}
 }
 
 // coordinate takes up and gives up shards of the group coordinator, and tells it of deleted topics.

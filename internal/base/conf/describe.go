@@ -68,6 +68,9 @@ func describeTopicKey(d Def, overrides map[string]string, l Layers, include Incl
 func describeBroker(l Layers, include Include) []Entry {
 	var entries []Entry
 	for _, d := range brokerDefs {
+		if s := l.set(d.family()); d.Internal && len(s) > 0 && s[0].source == SourceDefault {
+			continue
+		}
 		e := entryOf(d, include)
 		e.ReadOnly = d.Update == ReadOnly
 		if text, ok := l.broker(d); ok {

@@ -117,13 +117,12 @@ var legacyAbsent = []legacy{
 		below("transaction.", "abort.timed.out.transaction.cleanup.interval.ms max.timeout.ms partition.verification.enable remove.expired.transaction.cleanup.interval.ms"),
 		below("transaction.state.log.", "load.buffer.size min.isr num.partitions replication.factor segment.bytes")),
 		why: "transactions are not there yet"},
+	{names: words("group.consumer.migration.policy"),
+		why: "groups with members keep their protocol"},
 	{names: slices.Concat(
-		below("group.consumer.", "assignment.interval.ms assignors heartbeat.interval.ms max.assignment.interval.ms max.heartbeat.interval.ms max.session.timeout.ms max.size migration.policy"),
-		below("group.consumer.", "min.assignment.interval.ms min.heartbeat.interval.ms min.session.timeout.ms regex.refresh.interval.ms session.timeout.ms"),
 		below("group.streams.", "assignment.interval.ms heartbeat.interval.ms initial.rebalance.delay.ms max.assignment.interval.ms max.heartbeat.interval.ms max.session.timeout.ms max.size"),
-		below("group.streams.", "max.standby.replicas min.assignment.interval.ms min.heartbeat.interval.ms min.session.timeout.ms num.standby.replicas session.timeout.ms"),
-		words("group.coordinator.rebalance.protocols")),
-		why: "groups have the classic protocol only"},
+		below("group.streams.", "max.standby.replicas min.assignment.interval.ms min.heartbeat.interval.ms min.session.timeout.ms num.standby.replicas session.timeout.ms")),
+		why: "streams groups are not there yet"},
 	{names: slices.Concat(
 		below("group.share.", "assignment.interval.ms assignors delivery.count.limit heartbeat.interval.ms initialize.retry.interval.ms max.assignment.interval.ms max.delivery.count.limit"),
 		below("group.share.", "max.heartbeat.interval.ms max.partition.max.record.locks max.record.lock.duration.ms max.session.timeout.ms max.share.sessions max.size min.assignment.interval.ms"),

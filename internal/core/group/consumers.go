@@ -82,7 +82,7 @@ func (s *Shard) applyConsumer(off kafka.Offset, kind int16, key *kbin.Reader, va
 // work makes a turn for a group of the new protocol.
 func (t *turn) work(id string) *consumer.Turn {
 	_, resolving := t.s.resolving[id]
-	return &consumer.Turn{Now: t.now, Topics: t.s.cfg.Topics(), Config: t.s.cfg.Consumer, NewID: t.s.newUUID, Resolving: resolving}
+	return &consumer.Turn{Now: t.now, Topics: t.s.cfg.Topics(), Config: t.s.cfg.Consumer(id), NewID: t.s.newUUID, Resolving: resolving}
 }
 
 // take makes what a group's turn asks for this turn's own.
@@ -178,7 +178,7 @@ func message(err error) *string {
 }
 
 func (t *turn) consumerHeartbeat(r machine.Request, req *kmsg.ConsumerGroupHeartbeatRequest) {
-	if err := consumer.Check(req, r.Version, t.s.cfg.Consumer.Assignors); err != nil {
+	if err := consumer.Check(req, r.Version, t.s.cfg.Consumer(req.Group).Assignors); err != nil {
 		t.reply(waiterOf(r), consumerError(err))
 		return
 	}
@@ -291,6 +291,11 @@ func (t *turn) consumerDescribe(r machine.Request, req *kmsg.ConsumerGroupDescri
 		}
 		d := kmsg.NewConsumerGroupDescribeResponseGroup()
 		d.Group, d.ErrorCode = id, kerr.GroupIDNotFound.Code
+		if err := checkGroupID(id, false); err != nil {
+			d.ErrorCode = code(err)
+			resp.Groups = append(resp.Groups, d)
+			continue
+		}
 		d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
 		if t.s.committedGroup(id) != nil {
 			d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s is not a consumer group.", id))

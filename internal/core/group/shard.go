@@ -27,7 +27,8 @@ type Config struct {
 	OffsetRetention                      time.Duration // offsets.retention.minutes
 	RetentionCheckInterval               time.Duration // offsets.retention.check.interval.ms
 	Rand                                 *rand.Rand    // where member ids come from; the Shard alone uses it
-	Consumer                             consumer.Config
+	// Consumer is what a group of the consumer protocol goes by at the time of the call.
+	Consumer func(group string) consumer.Config
 	// Topics are the topics of the cluster at the time of the call, for the groups that are assigned by the coordinator.
 	Topics func() consumer.Topics
 }
@@ -42,9 +43,11 @@ func DefaultConfig(rnd *rand.Rand) Config {
 		OffsetRetention:        7 * 24 * time.Hour,
 		RetentionCheckInterval: 10 * time.Minute,
 		Rand:                   rnd,
-		Consumer: consumer.Config{
-			SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second, AssignmentInterval: time.Second,
-			RegexRefresh: 10 * time.Minute, MaxSize: 1<<31 - 1, Assignors: []string{assign.UniformName, assign.RangeName},
+		Consumer: func(string) consumer.Config {
+			return consumer.Config{
+				SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second, AssignmentInterval: time.Second,
+				RegexRefresh: 10 * time.Minute, MaxSize: 1<<31 - 1, Assignors: []string{assign.UniformName, assign.RangeName},
+			}
 		},
 		Topics: func() consumer.Topics { return noTopics{} },
 	}

@@ -35,6 +35,8 @@ type Admin struct {
 	MaxDescribePartitions int32
 	// DeleteTopics tells whether topics may be deleted (delete.topic.enable).
 	DeleteTopics bool
+	// ConsumerGroups tells whether members may use the consumer protocol (group.coordinator.rebalance.protocols).
+	ConsumerGroups bool
 	// Loggers are the levels of the node's log; nil means that there are none to show.
 	Loggers Loggers
 }

@@ -414,6 +414,25 @@ var shapes = map[int16]requestShape{
 		{kind: fixedField, size: 4, last: never},
 		{kind: fixedField, size: 8, last: never},
 	}},
+	68: {flexible: 0, fields: []field{ // ConsumerGroupHeartbeat
+		{kind: stringField, last: never},
+		{kind: stringField, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+		{kind: stringField, size: 16, first: 1, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+	}},
+	69: {flexible: 0, fields: []field{ // ConsumerGroupDescribe
+		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+		{kind: fixedField, size: 1, last: never},
+	}},
 	73: {flexible: 0, fields: []field{ // AssignReplicasToDirs
 		{kind: fixedField, size: 4, last: never},
 		{kind: fixedField, size: 8, last: never},

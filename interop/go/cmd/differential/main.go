@@ -85,6 +85,7 @@ func run(kafkaAddr, ourAddr, file, only string, verbose bool) error {
 	all.records()
 	all.configs()
 	all.groups()
+	all.consumerGroups()
 	all.cluster()
 	others, deliberate := 0, 0
 	for _, s := range all {

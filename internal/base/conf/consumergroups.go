@@ -1,0 +1,107 @@
+package conf
+
+import (
+	"slices"
+	"time"
+)
+
+// ConsumerGroupsConfig is what groups of the consumer protocol go by that have no configuration of their own, and the bounds of
+// that.
+type ConsumerGroupsConfig struct {
+	// Enabled tells whether members may use the consumer protocol, as far as this node's file goes: group.version counts too.
+	Enabled                   bool
+	Session, MinSession       time.Duration
+	MaxSession                time.Duration
+	Heartbeat, MinHeartbeat   time.Duration
+	MaxHeartbeat              time.Duration
+	Assignment, MinAssignment time.Duration // the least time between two assignments
+	MaxAssignment             time.Duration
+	RegexRefresh              time.Duration
+	MaxSize                   int
+	Assignors                 []string // the default first
+}
+
+var brokerConsumerGroups = []Def{
+	{Name: "group.coordinator.rebalance.protocols", Kind: List, Default: "classic,consumer,streams", valid: oneOf("classic", "consumer", "share", "streams"),
+		Doc: "Protocols that members of groups may use, as far as there are any: streams and share are not there yet. classic must be one of them."},
+	{Name: "group.consumer.session.timeout.ms", Kind: Int, Default: "45000", valid: atLeast(1),
+		Doc: "Time without a heartbeat after which a member of the consumer protocol is out of its group."},
+	{Name: "group.consumer.min.session.timeout.ms", Kind: Int, Default: "45000", valid: atLeast(1),
+		Doc: "Shortest consumer.session.timeout.ms that a group may be given."},
+	{Name: "group.consumer.max.session.timeout.ms", Kind: Int, Default: "60000", valid: atLeast(1),
+		Doc: "Longest consumer.session.timeout.ms that a group may be given."},
+	{Name: "group.consumer.heartbeat.interval.ms", Kind: Int, Default: "5000", valid: atLeast(1),
+		Doc: "Time between two heartbeats that members of the consumer protocol are told."},
+	{Name: "group.consumer.min.heartbeat.interval.ms", Kind: Int, Default: "5000", valid: atLeast(1),
+		Doc: "Shortest consumer.heartbeat.interval.ms that a group may be given."},
+	{Name: "group.consumer.max.heartbeat.interval.ms", Kind: Int, Default: "15000", valid: atLeast(1),
+		Doc: "Longest consumer.heartbeat.interval.ms that a group may be given."},
+	{Name: "group.consumer.assignment.interval.ms", Kind: Int, Default: "1000", valid: atLeast(0), Update: ClusterWide,
+		Doc: "Least time between two assignments of a group of the consumer protocol."},
+	{Name: "group.consumer.min.assignment.interval.ms", Kind: Int, Default: "0", valid: atLeast(0),
+		Doc: "Shortest consumer.assignment.interval.ms that a group may be given."},
+	{Name: "group.consumer.max.assignment.interval.ms", Kind: Int, Default: "15000", valid: atLeast(0),
+		Doc: "Longest consumer.assignment.interval.ms that a group may be given."},
+	{Name: "group.consumer.max.size", Kind: Int, Default: "2147483647", valid: atLeast(1),
+		Doc: "Most members of one group of the consumer protocol."},
+	{Name: "group.consumer.assignors", Kind: List, Default: "uniform,range", valid: rule{why: knownAssignors, words: "uniform, range"},
+		Doc: "Assignors that members may ask for; the first is the default. Classes of one's own are not supported."},
+	{Name: "group.consumer.regex.refresh.interval.ms", Kind: Int, Default: "600000", valid: atLeast(10_000), Internal: true,
+		Doc: "Time after which the topics of regular expressions are looked up again."},
+}
+
+func knownAssignors(v value) string {
+	if len(v.list) == 0 {
+		return "Configuration '{}' must not be empty. Valid values include: any non-empty value"
+	}
+	for _, name := range v.list {
+		if name != "uniform" && name != "range" {
+			return "Invalid value " + name + " for configuration {}: the assignors are uniform and range"
+		}
+	}
+	return ""
+}
+
+// chooseConsumerGroups reads the keys of consumer groups. An assignment interval outside its bounds is taken as the nearest inside
+// when it was set while running, as in Apache Kafka.
+func chooseConsumerGroups(r reader, n *Node) error {
+	protocols := r.list("group.coordinator.rebalance.protocols")
+	c := ConsumerGroupsConfig{
+		Enabled: slices.Contains(protocols, "consumer"),
+		Session: r.ms("group.consumer.session.timeout.ms"), MinSession: r.ms("group.consumer.min.session.timeout.ms"), MaxSession: r.ms("group.consumer.max.session.timeout.ms"),
+		Heartbeat: r.ms("group.consumer.heartbeat.interval.ms"), MinHeartbeat: r.ms("group.consumer.min.heartbeat.interval.ms"), MaxHeartbeat: r.ms("group.consumer.max.heartbeat.interval.ms"),
+		Assignment: r.ms("group.consumer.assignment.interval.ms"), MinAssignment: r.ms("group.consumer.min.assignment.interval.ms"), MaxAssignment: r.ms("group.consumer.max.assignment.interval.ms"),
+		RegexRefresh: r.ms("group.consumer.regex.refresh.interval.ms"),
+		MaxSize:      int(r.num("group.consumer.max.size")), Assignors: r.list("group.consumer.assignors"),
+	}
+	if !slices.Contains(protocols, "classic") {
+		return wrong("group.coordinator.rebalance.protocols", "Disabling the 'classic' protocol is not supported.")
+	}
+	_, own := r.l.Broker["group.consumer.assignment.interval.ms"]
+	if _, all := r.l.BrokerDefault["group.consumer.assignment.interval.ms"]; (own || all) && c.MinAssignment <= c.MaxAssignment {
+		c.Assignment = min(max(c.Assignment, c.MinAssignment), c.MaxAssignment)
+	}
+	n.Groups.Consumer = c
+	for _, bounded := range []struct {
+		key           string
+		value, lo, hi time.Duration
+	}{
+		{"heartbeat.interval.ms", c.Heartbeat, c.MinHeartbeat, c.MaxHeartbeat},
+		{"session.timeout.ms", c.Session, c.MinSession, c.MaxSession},
+		{"assignment.interval.ms", c.Assignment, c.MinAssignment, c.MaxAssignment},
+	} {
+		key, lo, hi := "group.consumer."+bounded.key, "group.consumer.min."+bounded.key, "group.consumer.max."+bounded.key
+		switch {
+		case bounded.hi < bounded.lo:
+			return wrong(hi, "%s must be greater than or equal to %s", hi, lo)
+		case bounded.value < bounded.lo:
+			return wrong(key, "%s must be greater than or equal to %s", key, lo)
+		case bounded.value > bounded.hi:
+			return wrong(key, "%s must be less than or equal to %s", key, hi)
+		}
+	}
+	if c.Heartbeat >= c.Session {
+		return wrong("group.consumer.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms")
+	}
+	return nil
+}
