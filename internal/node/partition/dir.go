@@ -26,6 +26,16 @@ type dir struct {
 
 func (d *dir) offline() error { return d.Offline() }
 
+// countIn counts the partition in a dir, or in none where that is nil, and no longer where it was; Set.mu is locked.
+func (p *Partition) countIn(d *dir) {
+	if p.counted != nil {
+		p.counted.placed--
+	}
+	if p.counted = d; d != nil {
+		d.placed++
+	}
+}
+
 // fail takes the dir offline: nothing in it is written or flushed again, and whoever waits for that hears of it. What was
 // flushed can still be read.
 func (d *dir) fail(err error) {

@@ -49,6 +49,7 @@ type move struct {
 
 	// What follows is the mover's.
 	held      bool // the partition is not compacted
+	claimed   bool // the copy is marked as what is to replace the replica
 	tries     int  // failures since the last success
 	wait      time.Time
 	told      time.Time // when the controller was told last

@@ -99,7 +99,7 @@ func TestAReplicaMovesWhileItIsAppendedTo(t *testing.T) {
 	for _, durability := range []string{"flush", "os"} {
 		fs := vfs.NewMem()
 		h := newDirs(t, fs, nil)
-		h.topic("t", 1, "segment.bytes", "1000", "durability", durability)
+		h.topic("t", 1, "internal.segment.bytes", "1000", "durability", durability)
 		p := h.part("t", 0)
 		var want []string
 		for i := range 100 {

@@ -157,8 +157,9 @@ func (mv *move) copyChunk(now time.Time, log, to *commitlog.Log, chunk int) (int
 	return len(b), err
 }
 
-// trim has the copy begin where the log does.
+// trim has the copy begin where the log does. Files that it had before go when it is time, whether there are more or not.
 func (mv *move) trim(now time.Time, log, to *commitlog.Log) error {
+	to.DeleteExpiredFiles(now)
 	start := min(log.Start(), to.End())
 	if start <= to.Start() {
 		return nil
@@ -167,6 +168,5 @@ func (mv *move) trim(now time.Time, log, to *commitlog.Log) error {
 		return err
 	}
 	_, err := to.Retain(now, start) // and nothing that is not before the start
-	to.DeleteExpiredFiles(now)
 	return err
 }

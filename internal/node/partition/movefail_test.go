@@ -26,7 +26,7 @@ func TestACrashAtAnyWriteOfAMoveLeavesOneWholeReplica(t *testing.T) {
 		}
 		mem := vfs.NewMem()
 		before := newDirs(t, mem, nil)
-		before.topic("t", 1, "segment.bytes", "300")
+		before.topic("t", 1, "internal.segment.bytes", "300")
 		for i := range 10 {
 			mustWrite(t, before.part("t", 0), fmt.Sprint(i))
 		}
@@ -51,7 +51,7 @@ func TestACrashAtAnyWriteOfAMoveLeavesOneWholeReplica(t *testing.T) {
 			return nil
 		})
 		h := newDirs(t, fs, nil)
-		h.topic("t", 1, "segment.bytes", "300")
+		h.topic("t", 1, "internal.segment.bytes", "300")
 		p := h.part("t", 0)
 		mustWrite(t, p, "10")
 		acked.Add(1)
@@ -79,7 +79,7 @@ func servesAll(t *testing.T, at string, disk *vfs.Mem, acked int64) {
 		return
 	}
 	defer h.Abandon()
-	h.topic("t", 1, "segment.bytes", "300")
+	h.topic("t", 1, "internal.segment.bytes", "300")
 	p := h.part("t", 0)
 	check := func(when string) {
 		start, _, _, _, err := p.Offsets()

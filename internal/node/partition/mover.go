@@ -159,7 +159,9 @@ func (mv *move) failed(err error) {
 		mv.to.fail(err)
 	case errors.Is(err, kerr.CorruptMessage):
 		p.role.RLock()
-		p.hurt(err)
+		if mv.cut == notCut { // else it may have been read while the log was cut and appended to
+			p.hurt(err)
+		}
 		p.role.RUnlock()
 	case mv.tries == 0:
 		p.set.Log.Warn("a replica could not be copied on to another log dir, and will be tried again", "partition", p.tp.String(),

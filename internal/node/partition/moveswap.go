@@ -13,7 +13,7 @@ import (
 func (mv *move) finish(now time.Time, log, to *commitlog.Log) error {
 	p := mv.part
 	if !mv.caught.Load() {
-		if err := mv.to.Claim(to, p.dir().Dir, p.HighWatermark()); err != nil {
+		if err := mv.claim(to); err != nil {
 			return err
 		}
 		mv.caught.Store(true)
@@ -28,7 +28,7 @@ func (mv *move) finish(now time.Time, log, to *commitlog.Log) error {
 	if _, err := to.Flush(); err != nil {
 		return err
 	}
-	if err := mv.to.Claim(to, p.dir().Dir, p.HighWatermark()); err != nil {
+	if err := mv.claim(to); err != nil {
 		return err
 	}
 	if _, err := mv.copyChunk(now, log, to, moveChunk); err != nil { // what came meanwhile need not be copied by swap
@@ -40,6 +40,16 @@ func (mv *move) finish(now time.Time, log, to *commitlog.Log) error {
 	}
 	mv.to.mover.leave(mv)
 	p.set.clear(p, former, mv.to, left)
+	return nil
+}
+
+// claim notes on the disk that the copy is to replace the replica. Of a replica without records there is no folder yet, nor of its copy.
+func (mv *move) claim(to *commitlog.Log) error {
+	p, made := mv.part, to.Made()
+	if err := mv.to.Claim(to, p.dir().Dir, p.HighWatermark()); err != nil {
+		return err
+	}
+	mv.claimed = made
 	return nil
 }
 
@@ -101,6 +111,11 @@ func (mv *move) swap(now time.Time, to *commitlog.Log) (former *dir, log *commit
 func (mv *move) change(now time.Time, log, to *commitlog.Log) (*commitlog.Log, error) {
 	p := mv.part
 	settings := p.settings.Load().log
+	if to.Made() && !mv.claimed { // its first record has come just now
+		if err := mv.claim(to); err != nil {
+			return nil, err
+		}
+	}
 	mv.copied.Store(nil)
 	if !log.Made() { // nothing was ever written, and there is no folder
 		if err := mv.to.DeleteFuture(mv.folder, p.tp, to); err != nil {
@@ -135,8 +150,7 @@ func (s *Set) clear(p *Partition, from, to *dir, log *commitlog.Log) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.parts[p.tp] == p {
-		from.placed--
-		to.placed++
+		p.countIn(to)
 	}
 	s.clearLocked(p.tp, func() error {
 		if err := from.delete(p.tp, log); err != nil {

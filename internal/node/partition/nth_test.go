@@ -73,7 +73,7 @@ func failNth(t *testing.T, method FlushMethod, n int64, after bool) (offline boo
 		where := func() string {
 			return fmt.Sprintf("%v (n=%d, method %v, all after: %v)", failed.Load(), n, method, after)
 		}
-		h.topic("t", 2, "segment.bytes", "600")
+		h.topic("t", 2, "internal.segment.bytes", "600")
 		h.topic("u", 1, "cleanup.policy", "compact")
 		acked := map[string][]string{}
 		for i := range 60 {
@@ -103,7 +103,7 @@ func failNth(t *testing.T, method FlushMethod, n int64, after bool) (offline boo
 		h.Abandon()
 		for how, left := range map[string]*vfs.Mem{"kill": disk.Clone(), "power cut": disk.CrashClone(nil)} {
 			again := newHost(t, left, nil)
-			again.topic("t", 2, "segment.bytes", "600")
+			again.topic("t", 2, "internal.segment.bytes", "600")
 			again.topic("u", 1, "cleanup.policy", "compact")
 			for _, p := range again.All() {
 				again.holds(t, where()+", "+how, p, acked[p.tp.String()])

@@ -25,6 +25,8 @@ type Partition struct {
 	tp    kafka.TopicPartition
 	id    kafka.TopicID
 	place atomic.Pointer[dir] // stored with role held alone, once the partition is hosted
+	// counted is the dir whose placed has the partition; guarded by Set.mu. It follows place when a move is over.
+	counted *dir
 	// takesUp is the future folder that becomes the partition's when it is opened; empty for most.
 	takesUp string
 	// cleared is closed when the folder of an earlier topic of this name is gone; nil when there was none.

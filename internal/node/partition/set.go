@@ -303,8 +303,8 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 	s.mu.Lock()
 	shared := len(given.Replicas) > 1
 	d := s.place(tp, id, shared, given.Directory(s.Node))
-	d.placed++
 	p := &Partition{set: s, tp: tp, id: id}
+	p.countIn(d)
 	p.place.Store(d)
 	p.settings.Store(c)
 	p.role.given = given
@@ -345,7 +345,7 @@ func (s *Set) remove(tp kafka.TopicPartition, id kafka.TopicID) {
 	}
 	delete(s.parts, tp)
 	s.gone.Add(p.traffic.stats())
-	p.dir().placed--
+	p.countIn(nil)
 	s.clearLocked(tp, func() error {
 		log, m := p.endMoving(fmt.Errorf("%v is deleted: %w", tp, kerr.UnknownTopicOrPartition))
 		s.awaitGone(m)

@@ -77,7 +77,8 @@ func (d *Dir) DeleteFuture(name string, tp kafka.TopicPartition, l *commitlog.Lo
 }
 
 // Claim notes in the future folder of l that it is to replace the folder of the partition in from, and what the checkpoints must
-// say of it by then. It is called before Promote, while the replica is still appended to.
+// say of it by then. It is called before Promote, while the replica is still appended to where that can be; of a log that has no folder
+// nothing is noted.
 func (d *Dir) Claim(l *commitlog.Log, from *Dir, hw kafka.Offset) error {
 	if !l.Made() {
 		return nil
