@@ -65,7 +65,7 @@ func TestEveryDynamicKeyCountsAtOnce(t *testing.T) {
 	}
 	effective := func() inForce {
 		now := w.node.current.Load()
-		return inForce{conf.TopicLog(nil, w.node.layers(w.node.image.Load())), now.Cleaner, now.Replicas.MoveBytesPerSecond, w.node.consumerGroups()}
+		return inForce{conf.TopicLog(nil, w.node.layers(w.node.image.Load())), now.Cleaner, now.Replicas.MoveBytesPerSecond, w.node.consumerGroup("g")}
 	}
 	for _, c := range described[0].Configs {
 		if d, _ := conf.Lookup(conf.ScopeBroker, c.Key); d.Update == conf.ReadOnly || slices.Contains(elsewhere, c.Key) {

@@ -107,3 +107,52 @@ func TestCursorsThatFitNoTopicAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// What is set for a group of the consumer protocol counts from the next heartbeat on; what is out of the node's bounds is refused.
+func TestGroupConfigsCountAtOnce(t *testing.T) {
+	w := newWorld(t, vfs.NewMem(), map[string]string{"group.consumer.max.heartbeat.interval.ms": "20000"})
+	w.start()
+	defer w.stop()
+	alter := func(op kmsg.IncrementalAlterConfigOp, value string) int16 {
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		r := kmsg.NewIncrementalAlterConfigsRequestResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeGroupConfig, "g"
+		r.Configs = []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "consumer.heartbeat.interval.ms", Op: op, Value: &value}}
+		req.Resources = append(req.Resources, r)
+		resp, err := req.RequestWith(w.ctx, w.client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.Resources[0].ErrorCode
+	}
+	beat := func(epoch int32) *kmsg.ConsumerGroupHeartbeatResponse {
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Group, req.MemberID, req.MemberEpoch = "g", "m", epoch
+		if epoch == 0 {
+			req.RebalanceTimeoutMillis, req.Topics, req.SubscribedTopicNames = 1000, []kmsg.ConsumerGroupHeartbeatRequestTopic{}, []string{"t"}
+		}
+		resp, err := req.RequestWith(w.ctx, w.client)
+		if err != nil || resp.ErrorCode != 0 {
+			t.Fatal(err, resp)
+		}
+		return resp
+	}
+	joined := beat(0)
+	for _, c := range []struct {
+		op       kmsg.IncrementalAlterConfigOp
+		value    string
+		code     int16
+		interval int32
+	}{
+		{kmsg.IncrementalAlterConfigOpSet, "17000", 0, 17000},
+		{kmsg.IncrementalAlterConfigOpSet, "20001", kerr.InvalidConfig.Code, 17000},
+		{kmsg.IncrementalAlterConfigOpDelete, "", 0, 5000},
+	} {
+		if code := alter(c.op, c.value); code != c.code {
+			t.Errorf("%v %s: code %d, want %d", c.op, c.value, code, c.code)
+		}
+		if resp := beat(joined.MemberEpoch); resp.HeartbeatIntervalMillis != c.interval {
+			t.Errorf("after %v %s members are told %d ms, not %d", c.op, c.value, resp.HeartbeatIntervalMillis, c.interval)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 			MinSessionTimeout: c.MinSession, MaxSessionTimeout: c.MaxSession,
 			InitialRebalanceDelay: c.InitialRebalanceWait, MaxSize: c.MaxSize, OffsetMetadataMax: c.OffsetMetadataMax,
 			OffsetRetention: c.OffsetsRetention, RetentionCheckInterval: c.RetentionCheck,
-			Consumer: func(string) consumer.Config { return n.consumerGroups() },
+			Consumer: n.consumerGroup,
 		},
 		Image: img,
 		Rand:  n.rand(),
@@ -69,9 +69,9 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 	})
 }
 
-// consumerGroups is what groups of the consumer protocol go by now.
-func (n *Node) consumerGroups() consumer.Config {
-	c := n.current.Load().Groups.Consumer
+// consumerGroup is what a group of the consumer protocol goes by now.
+func (n *Node) consumerGroup(name string) consumer.Config {
+	c := n.current.Load().Groups.Consumer.Of(n.image.Load().Config(metadata.ConfigResource{Type: metadata.GroupConfig, Name: name}))
 	return consumer.Config{
 		SessionTimeout: c.Session, HeartbeatInterval: c.Heartbeat, AssignmentInterval: c.Assignment,
 		RegexRefresh: c.RegexRefresh, MaxSize: c.MaxSize, Assignors: c.Assignors,

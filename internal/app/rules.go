@@ -31,6 +31,8 @@ func (r configRules) Check(img *metadata.Image, of metadata.ConfigResource, all,
 		return conf.CheckTopic(all, r.layers(img))
 	case metadata.BrokerConfig:
 		return conf.CheckBroker(of.Name != "", changed)
+	case metadata.GroupConfig:
+		return conf.CheckGroup(all, r.layers(img))
 	}
 	for _, name := range slices.Sorted(maps.Keys(changed)) {
 		if err := conf.Check(conf.Scope(of.Type), name, changed[name]); err != nil {

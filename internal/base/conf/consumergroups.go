@@ -62,19 +62,23 @@ func knownAssignors(v value) string {
 	return ""
 }
 
-// chooseConsumerGroups reads the keys of consumer groups. An assignment interval outside its bounds is taken as the nearest inside
-// when it was set while running, as in Apache Kafka.
-func chooseConsumerGroups(r reader, n *Node) error {
-	protocols := r.list("group.coordinator.rebalance.protocols")
-	c := ConsumerGroupsConfig{
-		Enabled: slices.Contains(protocols, "consumer"),
-		Session: r.ms("group.consumer.session.timeout.ms"), MinSession: r.ms("group.consumer.min.session.timeout.ms"), MaxSession: r.ms("group.consumer.max.session.timeout.ms"),
-		Heartbeat: r.ms("group.consumer.heartbeat.interval.ms"), MinHeartbeat: r.ms("group.consumer.min.heartbeat.interval.ms"), MaxHeartbeat: r.ms("group.consumer.max.heartbeat.interval.ms"),
-		Assignment: r.ms("group.consumer.assignment.interval.ms"), MinAssignment: r.ms("group.consumer.min.assignment.interval.ms"), MaxAssignment: r.ms("group.consumer.max.assignment.interval.ms"),
-		RegexRefresh: r.ms("group.consumer.regex.refresh.interval.ms"),
+func readConsumerGroups(r reader) ConsumerGroupsConfig {
+	ms := func(key string) time.Duration { return r.ms("group.consumer." + key) }
+	return ConsumerGroupsConfig{
+		Enabled: slices.Contains(r.list("group.coordinator.rebalance.protocols"), "consumer"),
+		Session: ms("session.timeout.ms"), MinSession: ms("min.session.timeout.ms"), MaxSession: ms("max.session.timeout.ms"),
+		Heartbeat: ms("heartbeat.interval.ms"), MinHeartbeat: ms("min.heartbeat.interval.ms"), MaxHeartbeat: ms("max.heartbeat.interval.ms"),
+		Assignment: ms("assignment.interval.ms"), MinAssignment: ms("min.assignment.interval.ms"), MaxAssignment: ms("max.assignment.interval.ms"),
+		RegexRefresh: ms("regex.refresh.interval.ms"),
 		MaxSize:      int(r.num("group.consumer.max.size")), Assignors: r.list("group.consumer.assignors"),
 	}
-	if !slices.Contains(protocols, "classic") {
+}
+
+// chooseConsumerGroups checks the keys of consumer groups. An assignment interval outside its bounds is taken as the nearest inside
+// when it was set while running, as in Apache Kafka.
+func chooseConsumerGroups(r reader, n *Node) error {
+	c := readConsumerGroups(r)
+	if !slices.Contains(r.list("group.coordinator.rebalance.protocols"), "classic") {
 		return wrong("group.coordinator.rebalance.protocols", "Disabling the 'classic' protocol is not supported.")
 	}
 	_, own := r.l.Broker["group.consumer.assignment.interval.ms"]
@@ -82,21 +86,14 @@ func chooseConsumerGroups(r reader, n *Node) error {
 		c.Assignment = min(max(c.Assignment, c.MinAssignment), c.MaxAssignment)
 	}
 	n.Groups.Consumer = c
-	for _, bounded := range []struct {
-		key           string
-		value, lo, hi time.Duration
-	}{
-		{"heartbeat.interval.ms", c.Heartbeat, c.MinHeartbeat, c.MaxHeartbeat},
-		{"session.timeout.ms", c.Session, c.MinSession, c.MaxSession},
-		{"assignment.interval.ms", c.Assignment, c.MinAssignment, c.MaxAssignment},
-	} {
-		key, lo, hi := "group.consumer."+bounded.key, "group.consumer.min."+bounded.key, "group.consumer.max."+bounded.key
+	for _, b := range c.bounds() {
+		key, lo, hi := "group.consumer."+b.key, "group.consumer.min."+b.key, "group.consumer.max."+b.key
 		switch {
-		case bounded.hi < bounded.lo:
+		case b.most < b.least:
 			return wrong(hi, "%s must be greater than or equal to %s", hi, lo)
-		case bounded.value < bounded.lo:
+		case *b.value < b.least:
 			return wrong(key, "%s must be greater than or equal to %s", key, lo)
-		case bounded.value > bounded.hi:
+		case *b.value > b.most:
 			return wrong(key, "%s must be less than or equal to %s", key, hi)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // Scope is the kind of resource that a key belongs to; the numbers are those of DescribeConfigs.
 type Scope int8
 
-// The scopes of Kafka. Only Topic and Broker hold keys in this release.
+// The scopes of Kafka. Topic, Broker and Group hold keys in this release.
 const (
 	ScopeTopic         Scope = 2
 	ScopeBroker        Scope = 4
@@ -168,6 +168,8 @@ func defsOf(scope Scope) []Def {
 		return topicDefs
 	case ScopeBroker:
 		return brokerDefs
+	case ScopeGroup:
+		return groupDefs
 	}
 	return nil
 }

@@ -40,22 +40,26 @@ func Describe(scope Scope, name string, overrides map[string]string, l Layers, i
 		if _, set := overrides[d.Name]; d.Internal && !set {
 			continue
 		}
-		entries = append(entries, describeTopicKey(d, overrides, l, include))
+		entries = append(entries, describeTopicKey(scope, d, overrides, l, include))
 	}
 	return entries
 }
 
-// describeTopicKey follows Kafka in a habit that looks like a slip: the source and the synonyms know only the first of the
+// describeTopicKey, which is also for keys of groups, follows Kafka in a habit that looks like a slip: the source and the synonyms know only the first of the
 // broker keys that stand for a topic key. With log.retention.hours=24 in the file, retention.ms is shown as 86400000 and yet
 // as DEFAULT_CONFIG without synonyms. Tools compare against that, so it stays.
-func describeTopicKey(d Def, overrides map[string]string, l Layers, include Include) Entry {
+func describeTopicKey(scope Scope, d Def, overrides map[string]string, l Layers, include Include) Entry {
 	e := entryOf(d, include)
 	if v, _, ok := l.topic(d, overrides); ok {
 		e.Value = show(d, v.text())
 	}
 	var synonyms []SynonymEntry
 	if _, set := overrides[d.Name]; set {
-		synonyms = append(synonyms, SynonymEntry{d.Name, e.Value, SourceTopic})
+		own := SourceTopic
+		if scope == ScopeGroup {
+			own = SourceGroup
+		}
+		synonyms = append(synonyms, SynonymEntry{d.Name, e.Value, own})
 	}
 	if len(d.Synonyms) > 0 {
 		if first, ok := Lookup(ScopeBroker, d.Synonyms[0].Name); ok {

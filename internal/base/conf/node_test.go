@@ -191,7 +191,7 @@ func TestNearestFindsSlipsOfThePen(t *testing.T) {
 			t.Errorf("nearest to %s is %s, want %s", slip, got, want)
 		}
 	}
-	if got := Nearest(ScopeGroup, "x"); got != "" {
+	if got := Nearest(ScopeClientMetrics, "x"); got != "" {
 		t.Errorf("nearest of no keys is %q", got)
 	}
 	_ = Nearest(ScopeBroker, strings.Repeat("log.", 1<<16))

@@ -91,6 +91,11 @@ func configurationPage() string {
 	for _, d := range brokerDefs {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", d.Name, kindWord(d), defaultWord(d), d.Values(), d.Update, d.Doc)
 	}
+	b.WriteString("\n## Group keys\n\nEach can be set for one group of the consumer protocol, at any time (`headrace config set group/NAME`). Node key is what gives the default where the group sets nothing.\n\n")
+	b.WriteString("| key | type | default | values | node key | meaning |\n|---|---|---|---|---|---|\n")
+	for _, d := range groupDefs {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` | %s |\n", d.Name, kindWord(d), defaultWord(d), d.Values(), d.Synonyms[0].Name, d.Doc)
+	}
 	b.WriteString("\n## Accepted without effect\n\nThese keys of Apache Kafka's do no harm and nothing here. A start shows a line for each; DescribeConfigs does not list them.\n\n")
 	legacyTable(&b, false)
 	b.WriteString("\n## Refused\n\nThese stop the start, because a node must not run without a protection or a limit that its file asks for. Some may be\nset to the value that is the case anyway.\n\n")

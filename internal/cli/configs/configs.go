@@ -75,6 +75,9 @@ func (r resource) scope() conf.Scope {
 	if r.kind == kmsg.ConfigResourceTypeBroker {
 		return conf.ScopeBroker
 	}
+	if r.kind == kmsg.ConfigResourceTypeGroupConfig {
+		return conf.ScopeGroup
+	}
 	return conf.ScopeTopic
 }
 
@@ -87,8 +90,8 @@ func (r resource) refusal(verb string, err error, message string) error {
 		return target.Refused(err, "cannot %s the configs of %s: there is no such node (headrace cluster nodes shows those there are)", verb, r.text)
 	}
 	text := target.Explain(err, message).Error()
-	if _, name, ok := strings.Cut(text, "Unknown topic config name: "); ok && errors.Is(err, kerr.InvalidConfig) {
-		text += fmt.Sprintf(": did you mean %s?", conf.Nearest(conf.ScopeTopic, strings.TrimSuffix(name, ".")))
+	if _, name, ok := strings.Cut(text, " config name: "); ok && errors.Is(err, kerr.InvalidConfig) {
+		text += fmt.Sprintf(": did you mean %s?", conf.Nearest(r.scope(), strings.TrimSuffix(name, ".")))
 	}
 	return target.Refused(err, "cannot %s the configs of %s: %s", verb, r.text, text)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ import (
 // explanation is all there is to say of one key.
 type explanation struct {
 	Key      string  `json:"key"`
-	Scope    string  `json:"scope"` // node or topic
+	Scope    string  `json:"scope"` // node, topic or group
 	Effect   string  `json:"effect"`
 	Meaning  string  `json:"meaning"`
 	Type     string  `json:"type,omitempty"`
@@ -111,7 +112,7 @@ func distrust(e term.Env, problems []conf.Problem, named bool) error {
 }
 
 func keyNames() (names []string) {
-	for _, d := range append(conf.Broker(), conf.Topic()...) {
+	for _, d := range slices.Concat(conf.Broker(), conf.Topic(), conf.GroupKeys()) {
 		if !d.Internal {
 			names = append(names, d.Name)
 		}
@@ -145,7 +146,10 @@ func (c current) of(name string) (found []explanation, ok bool) {
 		found = append(found, c.node(d))
 	}
 	if d, ok := conf.Lookup(conf.ScopeTopic, name); ok {
-		found = append(found, c.topic(d))
+		found = append(found, c.below(d, "topic"))
+	}
+	if d, ok := conf.Lookup(conf.ScopeGroup, name); ok {
+		found = append(found, c.below(d, "group"))
 	}
 	if why, no, ok := conf.Legacy(name); ok && len(found) == 0 {
 		x := explanation{Key: name, Scope: "node", Effect: inert, Meaning: why}
@@ -171,9 +175,10 @@ func (c current) node(d conf.Def) explanation {
 	return x
 }
 
-func (c current) topic(d conf.Def) explanation {
-	x := describe(d, "topic")
-	x.Update = "any time, topic by topic"
+// below explains a key of topics or groups, whose default is a key of the node.
+func (c current) below(d conf.Def, scope string) explanation {
+	x := describe(d, scope)
+	x.Update = "any time, " + scope + " by " + scope
 	var keys []string
 	for _, s := range d.Synonyms {
 		keys = append(keys, s.Name)

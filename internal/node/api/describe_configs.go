@@ -15,7 +15,7 @@ import (
 	"github.com/headrace/headrace/internal/core/metadata"
 )
 
-// describeConfigs answers DescribeConfigs (32): topics and this broker, each key with its source.
+// describeConfigs answers DescribeConfigs (32): topics, this broker and groups, each key with its source.
 func (s *Server) describeConfigs(_ context.Context, c *Call, req *kmsg.DescribeConfigsRequest) Response {
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	include := conf.Include{Synonyms: req.IncludeSynonyms, Docs: req.IncludeDocumentation}
@@ -55,10 +55,16 @@ func (s *Server) configsOf(r kmsg.DescribeConfigsRequestResource, include conf.I
 			return nil, p
 		}
 		return conf.Describe(conf.ScopeBroker, r.ResourceName, nil, layers, include), nil
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if r.ResourceName == "" {
+			return nil, refused(kerr.InvalidRequest, "Group name must not be empty")
+		}
+		overrides := img.Config(metadata.ConfigResource{Type: metadata.GroupConfig, Name: r.ResourceName})
+		return conf.Describe(conf.ScopeGroup, r.ResourceName, overrides, layers, include), nil
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		return s.loggerConfigs(r.ResourceName)
 	}
-	return nil, refused(kerr.InvalidRequest, "Configs of resource type %d are not supported: only those of topics (2), brokers (4) and their loggers (8) are.", r.ResourceType)
+	return nil, refused(kerr.InvalidRequest, "Configs of resource type %d are not supported: only those of topics (2), brokers (4), their loggers (8) and groups (32) are.", r.ResourceType)
 }
 
 // checkBrokerName wants this broker, whose own configs only it can tell, or the empty name of the cluster's default.
@@ -120,6 +126,13 @@ func (s *Server) listConfigResources(_ context.Context, c *Call, req *kmsg.ListC
 	if asked(conf.ScopeTopic) {
 		for t := range img.Topics() {
 			add(conf.ScopeTopic, t.Name)
+		}
+	}
+	if asked(conf.ScopeGroup) {
+		for r := range img.Configs() {
+			if r.Type == metadata.GroupConfig {
+				add(conf.ScopeGroup, r.Name)
+			}
 		}
 	}
 	for _, scope := range []conf.Scope{conf.ScopeBrokerLogger, conf.ScopeBroker} {

@@ -149,6 +149,7 @@ func (s *steps) configs() {
 		}
 	}
 	s.add("group config", alter(true, res{kmsg.ConfigResourceTypeGroupConfig, "g", []op{{"consumer.session.timeout.ms", set, "50000"}}}))
+	s.groupConfigs()
 	s.add("same resource twice", alter(true, res{topic, "one", []op{{"retention.ms", set, "5"}}}, res{topic, "one", nil}, res{topic, "three", nil}))
 	s.add("no resource", alter(true))
 	s.brokerConfigs()
@@ -160,6 +161,31 @@ func (s *steps) configs() {
 		})
 	}
 	s.addAt("list resources", 0, func(*target) kmsg.Request { return kmsg.NewPtrListConfigResourcesRequest() })
+}
+
+func (s *steps) groupConfigs() {
+	const group = kmsg.ConfigResourceTypeGroupConfig
+	for _, c := range [][2]string{
+		{"consumer.session.timeout.ms", "45000"}, {"consumer.session.timeout.ms", "44999"}, {"consumer.session.timeout.ms", "60001"},
+		{"consumer.session.timeout.ms", "0"}, {"consumer.session.timeout.ms", "x"}, {"consumer.heartbeat.interval.ms", "4999"},
+		{"consumer.heartbeat.interval.ms", "15001"}, {"consumer.heartbeat.interval.ms", "6000"}, {"consumer.assignment.interval.ms", "-1"},
+		{"consumer.assignment.interval.ms", "0"}, {"consumer.assignment.interval.ms", "15001"}, {"consumer.nope", "1"}, {"retention.ms", "1"},
+	} {
+		for _, name := range []string{"tuned", ""} {
+			s.add("group '"+name+"' config "+c[0]+"="+c[1], alter(true, res{group, name, []op{{c[0], set, c[1]}}}))
+		}
+		s.add("group legacy config "+c[0]+"="+c[1], replace(true, group, "tuned", c[0], c[1]))
+	}
+	s.add("group config append", alter(true, res{group, "tuned", []op{{"consumer.session.timeout.ms", appendTo, "1"}}}))
+	s.add("group config set", alter(false, res{group, "tuned", []op{{"consumer.heartbeat.interval.ms", set, "7000"}, {"consumer.assignment.interval.ms", set, "20"}}}))
+	s.add("show group", show(true, group, "tuned"))
+	s.add("show group without", show(true, group, "untuned"))
+	s.add("show group one", show(false, group, "tuned", "consumer.heartbeat.interval.ms", "nope"))
+	s.add("beat tuned", beat("tuned", firstMember, 0, joins))
+	s.add("group config delete", alter(false, res{group, "tuned", []op{{"consumer.heartbeat.interval.ms", unset, ""}}}))
+	s.add("show group after", show(true, group, "tuned"))
+	s.add("beat tuned after", beat("tuned", firstMember, 2))
+	s.add("beat tuned leaves", beat("tuned", firstMember, -1))
 }
 
 func (s *steps) brokerConfigs() {
