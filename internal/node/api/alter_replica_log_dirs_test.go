@@ -37,7 +37,7 @@ func TestMovesToLogDirsAreAnsweredForEachPartition(t *testing.T) {
 		if len(resp.Topics) != 1 || resp.Topics[0].Topic != "a" || len(resp.Topics[0].Partitions) != 3 {
 			t.Fatalf("%+v", resp)
 		}
-		want := map[int32]int16{0: kerr.LogDirNotFound.Code, 1: 0, 7: kerr.ReplicaNotAvailable.Code}
+		want := map[int32]int16{0: kerr.LogDirNotFound.Code, 1: 0, 7: kerr.UnknownTopicOrPartition.Code}
 		for _, p := range resp.Topics[0].Partitions {
 			if p.ErrorCode != want[p.Partition] {
 				t.Errorf("partition %d has code %d, want %d", p.Partition, p.ErrorCode, want[p.Partition])

@@ -106,11 +106,8 @@ func (s *Set) place(tp kafka.TopicPartition, id kafka.TopicID, shared bool, assi
 	if d := s.assigned(assigned); d != nil {
 		return d
 	}
-	if d := s.preferred[tp]; d != nil {
-		delete(s.preferred, tp)
-		if d.offline() == nil {
-			return d
-		}
+	if d := s.preferred[tp]; d != nil && d.offline() == nil {
+		return d
 	}
 	var best *dir
 	for _, d := range s.dirs {

@@ -63,15 +63,13 @@ func newMove(p *Partition, to *dir, folder string) *move {
 	return &move{part: p, to: to, folder: folder, gone: make(chan struct{}), cut: notCut}
 }
 
-// maxPreferred bounds what is remembered of partitions that are not here.
-const maxPreferred = 1 << 16
-
 // ErrUnknownDir is the error of a log dir that this node does not have.
 var ErrUnknownDir = fmt.Errorf("the node has no such log dir in log.dirs: %w", kerr.LogDirNotFound)
 
 // MoveTo has a partition move to the log dir with the given path, one of this Set's (KIP-113). It returns when that is under way. A
-// move to another dir ends, and one to the dir in which the partition is only does that. What is not hosted here begins there, should
-// it come to be.
+// move to another dir ends, and one to the dir in which the partition is only does that. A partition of which there is no replica here
+// begins there, should there come to be one. Of one that does not exist nothing is remembered, unlike in Apache Kafka: that would have
+// no bound.
 func (s *Set) MoveTo(tp kafka.TopicPartition, path string) error {
 	to := s.dirAt(path)
 	if to == nil {
@@ -82,8 +80,7 @@ func (s *Set) MoveTo(tp kafka.TopicPartition, path string) error {
 	}
 	p, err := s.Get(tp)
 	if err != nil {
-		s.prefer(tp, to)
-		return fmt.Errorf("%v: %w", tp, kerr.ReplicaNotAvailable)
+		return s.prefer(tp, to)
 	}
 	if err := p.dir().offline(); err != nil {
 		return err
@@ -115,15 +112,17 @@ func sameDir(own, named string) bool {
 	return err == nil && abs == named
 }
 
-func (s *Set) prefer(tp kafka.TopicPartition, d *dir) {
-	if kafka.ValidateTopicName(tp.Topic) != nil {
-		return
-	}
+// prefer has a partition that is not here begin in a dir. It always has an error for who asked, as nothing moves.
+func (s *Set) prefer(tp kafka.TopicPartition, d *dir) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.preferred[tp]; known || len(s.preferred) < maxPreferred {
-		s.preferred[tp] = d
+	if img := s.image.Load(); img != nil {
+		if _, exists := img.Partition(tp); exists {
+			s.preferred[tp] = d
+			return fmt.Errorf("%v: %w", tp, kerr.ReplicaNotAvailable)
+		}
 	}
+	return fmt.Errorf("%v: %w", tp, kerr.UnknownTopicOrPartition)
 }
 
 func (p *Partition) moveTo(to *dir) error {

@@ -384,15 +384,40 @@ func TestWhereAReplicaMayMove(t *testing.T) {
 	defer h.Abandon()
 	h.topic("t", 1)
 	tp := h.part("t", 0).tp
-	for want, err := range map[*kerr.Error]error{
-		kerr.LogDirNotFound:      h.MoveTo(tp, "/nowhere"),
-		kerr.ReplicaNotAvailable: h.MoveTo(kafka.TopicPartition{Topic: "later"}, "/c"),
+	elsewhere := partitionRecord("later", 0)
+	elsewhere.Replicas, elsewhere.ISR, elsewhere.Leader = []kafka.NodeID{2}, []kafka.NodeID{2}, 2
+	h.apply(&metadata.TopicRecord{Name: "later", ID: topicID("later")}, elsewhere)
+	for _, c := range []struct {
+		tp   kafka.TopicPartition
+		dir  string
+		want *kerr.Error
+	}{
+		{tp, "/nowhere", kerr.LogDirNotFound},
+		{kafka.TopicPartition{Topic: "later"}, "/c", kerr.ReplicaNotAvailable},
+		{kafka.TopicPartition{Topic: "later", Partition: 1}, "/c", kerr.UnknownTopicOrPartition},
+		{kafka.TopicPartition{Topic: "t", Partition: -1}, "/c", kerr.UnknownTopicOrPartition},
+		{kafka.TopicPartition{Topic: "never"}, "/c", kerr.UnknownTopicOrPartition},
+		{kafka.TopicPartition{Topic: "never"}, "/nowhere", kerr.LogDirNotFound},
 	} {
-		if !errors.Is(err, want) {
-			t.Errorf("%v, want %v", err, want)
+		if err := h.MoveTo(c.tp, c.dir); !errors.Is(err, c.want) {
+			t.Errorf("%v to %s: %v, want %v", c.tp, c.dir, err, c.want)
 		}
 	}
-	h.topic("later", 1)
+	if len(h.preferred) != 1 {
+		t.Errorf("of partitions that do not exist it is remembered where they are to be: %v", h.preferred)
+	}
+	h.apply(&metadata.RemoveTopicRecord{ID: topicID("later")})
+	if len(h.preferred) != 0 {
+		t.Errorf("of a topic that was deleted it is remembered: %v", h.preferred)
+	}
+	h.apply(&metadata.TopicRecord{Name: "later", ID: topicID("later")}, elsewhere)
+	if err := h.MoveTo(kafka.TopicPartition{Topic: "later"}, "/c"); !errors.Is(err, kerr.ReplicaNotAvailable) {
+		t.Error(err)
+	}
+	h.apply(partitionRecord("later", 0))
+	if len(h.preferred) != 0 {
+		t.Errorf("of a partition that is here it is remembered: %v", h.preferred)
+	}
 	if dir, _, _ := h.part("later", 0).Disk(); dir != "/c" {
 		t.Errorf("a partition that was to begin in /c began in %s", dir)
 	}

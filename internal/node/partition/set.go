@@ -95,9 +95,10 @@ type Set struct {
 	gone  Traffic // of the partitions that are no longer in parts
 	// clearing are folders that are being deleted, by partition: a new one of that name opens after it.
 	clearing map[kafka.TopicPartition]chan struct{}
-	// preferred is where partitions that are not here are to begin.
+	// preferred is where partitions that exist and are not here are to begin.
 	preferred map[kafka.TopicPartition]*dir
-	chance    *rand.Rand // guarded by chanceMu
+	image     atomic.Pointer[metadata.Image] // the last
+	chance    *rand.Rand                     // guarded by chanceMu
 	chanceMu  sync.Mutex
 
 	nodes atomic.Pointer[nodes] // of the last Image
@@ -230,6 +231,7 @@ func (s *Set) in(d *dir) []*Partition {
 // Apply takes a change of the metadata. It opens nothing and waits for no disk: what is new is opened in the background, or by
 // who needs it first. It is called by one goroutine, in order.
 func (s *Set) Apply(delta *metadata.Delta, img *metadata.Image) {
+	s.image.Store(img)
 	for _, t := range delta.TopicsDeleted {
 		for i := range t.Partitions {
 			s.remove(kafka.TopicPartition{Topic: t.Name, Partition: int32(i)}, t.ID)
@@ -305,6 +307,7 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 	d := s.place(tp, id, shared, given.Directory(s.Node))
 	p := &Partition{set: s, tp: tp, id: id}
 	p.countIn(d)
+	delete(s.preferred, tp)
 	p.place.Store(d)
 	p.settings.Store(c)
 	p.role.given = given
@@ -339,6 +342,9 @@ func (s *Set) host(tp kafka.TopicPartition, id kafka.TopicID, given metadata.Par
 func (s *Set) remove(tp kafka.TopicPartition, id kafka.TopicID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if t, exists := s.image.Load().Topic(tp.Topic); !exists || t.ID != id {
+		delete(s.preferred, tp)
+	}
 	p, ok := s.parts[tp]
 	if !ok || p.id != id {
 		return

@@ -37,17 +37,23 @@ func (s *steps) cluster() {
 	dirs("one", of("one", 0), of("three", 1, 2))
 	dirs("unknown", of("nope", 0), of("one", 9))
 	dirs("none", []kmsg.DescribeLogDirsRequestTopic{}...)
-	s.add("dirs all", func(*target) kmsg.Request { return kmsg.NewPtrDescribeLogDirsRequest() })
+	s.addThen("dirs all", func(*target) kmsg.Request { return kmsg.NewPtrDescribeLogDirsRequest() }, func(t *target, resp kmsg.Response) {
+		t.dir = resp.(*kmsg.DescribeLogDirsResponse).Dirs[0].Dir
+	})
 	s.add("dirs empty", func(*target) kmsg.Request {
 		r := kmsg.NewPtrDescribeLogDirsRequest()
 		r.Topics = []kmsg.DescribeLogDirsRequestTopic{}
 		return r
 	})
+	const own = "own"
 	move := func(name, dir, topic string, partitions ...int32) {
-		s.add("move "+name, func(*target) kmsg.Request {
+		s.add("move "+name, func(target *target) kmsg.Request {
 			r := kmsg.NewPtrAlterReplicaLogDirsRequest()
 			d, t := kmsg.NewAlterReplicaLogDirsRequestDir(), kmsg.NewAlterReplicaLogDirsRequestDirTopic()
 			d.Dir, t.Topic, t.Partitions = dir, topic, partitions
+			if dir == own {
+				d.Dir = target.dir
+			}
 			d.Topics = append(d.Topics, t)
 			r.Dirs = append(r.Dirs, d)
 			return r
@@ -56,6 +62,10 @@ func (s *steps) cluster() {
 	move("to an unknown dir", "/nowhere", "one", 0)
 	move("to no dir", "", "one", 0)
 	move("an unknown topic to an unknown dir", "/nowhere", "nope", 0)
+	move("an unknown topic", own, "nope", 0)
+	move("unknown partitions", own, "one", 9, -1)
+	move("what is there", own, "one", 0)
+	move("a name that none has", own, "a/b", 0)
 	move("nothing", "/nowhere", "one")
 	s.add("move none", func(*target) kmsg.Request { return kmsg.NewPtrAlterReplicaLogDirsRequest() })
 	s.add("idempotent id", func(*target) kmsg.Request {

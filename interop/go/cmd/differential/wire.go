@@ -20,6 +20,7 @@ type target struct {
 	topics     map[[16]byte]string
 	member     string
 	generation int32
+	dir        string // its log dir
 }
 
 func dial(name, addr string) (*target, error) {
