@@ -18,7 +18,8 @@ import (
 //
 //   - The controller is told that the replica is in the other dir (Assignment). It must know before it is so: did it not, and the
 //     node came back without the other dir, the replica would begin anew, empty, in the one where it was, and count as in sync. Until
-//     the metadata shows it, the copy follows the log.
+//     the metadata shows it, the copy follows the log. If the move is given up then, the copy stays until the metadata has the replica
+//     where it is.
 //   - With the role held alone, the rest is copied, and the folders change places: see logdir.Promote. All that was appended is
 //     durable then, and the partition goes on in the other dir. The former folder is deleted in the background.
 //

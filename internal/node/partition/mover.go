@@ -103,6 +103,9 @@ func (m *mover) run(stop <-chan struct{}) {
 func (m *mover) turn(mv *move, stop <-chan struct{}) (more bool) {
 	p := mv.part
 	switch {
+	case mv.counts():
+		mv.tell(time.Now())
+		return false
 	case !p.moves(mv):
 		m.discard(mv)
 		return false
@@ -144,6 +147,23 @@ func (p *Partition) moves(mv *move) bool {
 	p.role.RLock()
 	defer p.role.RUnlock()
 	return p.role.move == mv && p.role.ended == nil
+}
+
+// counts tells whether the metadata has the replica in the dir of a copy whose move was given up: the copy stays until it does no more.
+func (mv *move) counts() bool {
+	p := mv.part
+	p.role.RLock()
+	defer p.role.RUnlock()
+	over := p.role.move != mv && p.role.ended == nil && p.set.Moved != nil
+	return over && p.dir() != mv.to && mv.to.offline() == nil && p.role.given.Directory(p.set.Node) == mv.to.id()
+}
+
+// tell has the controller told where the replica is, or will be.
+func (mv *move) tell(now time.Time) {
+	if now.Sub(mv.told) >= moveTell {
+		mv.told = now
+		mv.part.set.Moved(mv.part)
+	}
 }
 
 // failed notes that a step could not be made. Only an error of the copy's disk is one that the move does not get over.
@@ -221,10 +241,10 @@ func (m *mover) leave(mv *move) {
 	close(mv.gone)
 }
 
-// end clears away what is over. The copies that go on are closed with the dir.
+// end clears away what is over. The copies that go on, or stay, are closed with the dir.
 func (m *mover) end() {
 	for _, mv := range m.all() {
-		if !mv.part.moves(mv) {
+		if !mv.part.moves(mv) && !mv.counts() {
 			m.discard(mv)
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,4 +165,60 @@ func (h *host) aside(p *Partition) *move {
 	defer m.mu.Unlock()
 	m.moves = slices.DeleteFunc(m.moves, func(o *move) bool { return o == mv })
 	return mv
+}
+
+// TestACopyStaysUntilTheControllerKnowsThatTheMoveIsGivenUp: as long as the metadata has the replica where its copy is, a node that comes
+// back without the other dir would begin it anew, empty, if the copy were gone.
+func TestACopyStaysUntilTheControllerKnowsThatTheMoveIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var armed atomic.Bool
+		var told atomic.Int64
+		var giveUp func()
+		mem := vfs.NewMem()
+		fs := vfs.NewFaulty(mem, func(op vfs.Op) error {
+			if op.Kind == vfs.OpSync && strings.HasPrefix(op.Path, "/b/t-0") && armed.CompareAndSwap(true, false) {
+				giveUp()
+			}
+			return nil
+		})
+		h := newDirs(t, fs, func(c *Config) { c.Moved = func(*Partition) { told.Add(1) } })
+		h.topic("t", 1)
+		p := h.part("t", 0)
+		mustWrite(t, p, "one")
+		mustMove(t, h, p, "/b")
+		caught(t, p)
+		giveUp = func() { mustMove(t, h, p, "/a") }
+		armed.Store(true)
+		mustWrite(t, p, "two")
+		h.noted("t", "/b") // and the copy is flushed, to take the replica's place
+		until(t, "the move is given up", func() bool { _, moves := p.Future(); return !moves && !armed.Load() })
+		before := told.Load()
+		time.Sleep(10 * time.Second)
+		if len(segmentsOf(t, mem, "/b")) == 0 {
+			t.Error("the copy is gone, and the metadata has the replica where it was")
+		}
+		if dir, news := p.Assignment(); dir != h.dirAt("/a").id() || !news || told.Load() < before+5 {
+			t.Errorf("the controller is to be told %v, %v, and was %d times in 10 s", dir, news, told.Load()-before)
+		}
+		crashed := mem.CrashClone(nil)
+		h.noted("t", "/a")
+		awaitMoved(t, mem, p, "/a")
+		wantValues(t, p, "one", "two")
+		h.Abandon()
+
+		lost := vfs.NewFaulty(crashed, func(op vfs.Op) error {
+			if strings.HasPrefix(op.Path, "/a") {
+				return syscall.EIO
+			}
+			return nil
+		})
+		h = newDirs(t, lost, held)
+		defer h.Abandon()
+		r := partitionRecord("t", 0)
+		r.Directories = []kafka.TopicID{h.dirAt("/b").id()}
+		h.apply(&metadata.TopicRecord{Name: "t", ID: topicID("t")}, r)
+		if got := values(t, h.part("t", 0)); len(got) == 0 || got[0] != "one" {
+			t.Errorf("after a crash that took /a there is %q", got)
+		}
+	})
 }

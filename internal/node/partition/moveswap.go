@@ -19,10 +19,7 @@ func (mv *move) finish(now time.Time, log, to *commitlog.Log) error {
 		mv.caught.Store(true)
 	}
 	if !mv.assigned() {
-		if tell := p.set.Moved; now.Sub(mv.told) >= moveTell {
-			mv.told = now
-			tell(p)
-		}
+		mv.tell(now)
 		return nil
 	}
 	if _, err := to.Flush(); err != nil {
