@@ -37,6 +37,7 @@ type Segment struct {
 	created            time.Time
 	jitter             time.Duration // by which the segment rolls earlier than its age says
 	txnDirty           bool
+	noTxnIndex         bool         // it was looked for, and there is none: most segments have none, and each fetch of committed records asks
 	txns               []AbortedTxn // not in the transaction index yet: there was no room
 }
 

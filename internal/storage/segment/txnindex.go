@@ -76,6 +76,7 @@ func (s *Segment) writeTxns() error {
 		return err
 	}
 	defer f.Close()
+	s.noTxnIndex = false
 	size, err := f.Size()
 	if err != nil {
 		return err
@@ -108,10 +109,13 @@ func (s *Segment) Aborted() ([]AbortedTxn, error) {
 }
 
 func (s *Segment) abortedOnDisk() ([]AbortedTxn, error) {
+	if s.noTxnIndex {
+		return nil, nil
+	}
 	f, err := s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDONLY, 0)
 	if err != nil {
 		if isNotExist(err) {
-			err = nil
+			s.noTxnIndex, err = true, nil
 		}
 		return nil, err
 	}
