@@ -62,6 +62,7 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 			InitialRebalanceDelay: c.InitialRebalanceWait, MaxSize: c.MaxSize, OffsetMetadataMax: c.OffsetMetadataMax,
 			OffsetRetention: c.OffsetsRetention, RetentionCheckInterval: c.RetentionCheck,
 			Consumer: n.consumerGroup,
+			Share:    group.DefaultConfig(nil).Share,
 		},
 		Image: img,
 		Rand:  n.rand(),

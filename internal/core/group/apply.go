@@ -9,6 +9,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/timeline"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/share"
 )
 
 // groupOffsets are the committed offsets of one group.
@@ -35,6 +36,9 @@ func (s *Shard) Revert(from kafka.Offset) {
 	for _, g := range s.consumers.All() {
 		g.Forget()
 	}
+	for _, g := range s.shares.All() {
+		g.Forget()
+	}
 	for id, g := range s.live {
 		if _, ok := s.saved.Get(id); !ok && len(g.members) == 0 && len(g.pendingJoin) == 0 {
 			delete(s.live, id)
@@ -57,6 +61,8 @@ func (s *Shard) apply(off kafka.Offset, producer kafka.ProducerID, key, value []
 	case consumer.EpochKind, consumer.PartitionsKind, consumer.MemberKind, consumer.TargetEpochKind, consumer.TargetKind,
 		consumer.AssignmentKind, consumer.RegexKind:
 		err = s.applyConsumer(off, kind, &r, value)
+	case share.MemberKind, share.EpochKind, share.TargetEpochKind, share.TargetKind, share.AssignmentKind, share.StateKind:
+		err = s.applyShare(off, kind, &r, value)
 	}
 	if err != nil {
 		return fmt.Errorf("record %d of %s: %w", off, kafka.OffsetsTopic, err)

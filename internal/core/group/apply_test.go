@@ -8,6 +8,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/share"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -86,7 +87,7 @@ func TestValuesOfAllVersionsAreRead(t *testing.T) {
 func TestRecordsOfOtherGroupTypesAreSkipped(t *testing.T) {
 	s := New(DefaultConfig(rand.New(rand.NewPCG(1, 1))))
 	for kind := byte(9); kind < 40; kind++ {
-		if kind == byte(consumer.RegexKind) {
+		if kind == byte(consumer.RegexKind) || kind >= byte(share.MemberKind) && kind <= byte(share.StateKind) {
 			continue
 		}
 		if err := s.Apply(0, []byte{0, kind, 1, 2, 3}, []byte{0, 7, 9}, 0); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/share"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -45,7 +46,8 @@ func (noTopics) Created() int64                      { return 0 }
 func (s *Shard) exists(id string) bool {
 	_, classic := s.saved.Get(id)
 	_, modern := s.consumers.Get(id)
-	return classic || modern
+	_, shares := s.shares.Get(id)
+	return classic || modern || shares
 }
 
 // applyConsumer takes in a record of a group of the new protocol. The first of them makes the group, and ends the group
@@ -167,10 +169,13 @@ func consumerError(err error) *kmsg.ConsumerGroupHeartbeatResponse {
 // message is what a client is told in words.
 func message(err error) *string {
 	var refusal *consumer.Refusal
+	var share *share.Refusal
 	var k *kerr.Error
 	switch {
 	case errors.As(err, &refusal):
 		return &refusal.Message
+	case errors.As(err, &share):
+		return &share.Message
 	case errors.As(err, &k):
 		return &k.Description
 	}
@@ -204,6 +209,9 @@ func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest) (g *consum
 	if g, ok := t.s.consumers.Get(req.Group); ok {
 		return g, func() {}, nil
 	}
+	if _, ok := t.s.shares.Get(req.Group); ok {
+		return nil, nil, notOfKind(req.Group, "consumer")
+	}
 	classic := t.s.group(req.Group)
 	switch {
 	case classic == nil && req.MemberEpoch > 0:
@@ -226,6 +234,9 @@ func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest) (g *consum
 
 // makeWay is for a JoinGroup: who is new gets a classic group in the place of one of the new protocol without members.
 func (t *turn) makeWay(id string, isNew bool) error {
+	if _, ok := t.s.shares.Get(id); ok {
+		return fmt.Errorf("group %q is a share group: %w", id, kerr.InconsistentGroupProtocol)
+	}
 	g, ok := t.s.consumers.Get(id)
 	switch {
 	case !ok:
@@ -297,7 +308,8 @@ func (t *turn) consumerDescribe(r machine.Request, req *kmsg.ConsumerGroupDescri
 			continue
 		}
 		d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
-		if t.s.committedGroup(id) != nil {
+		_, isShare := t.s.shares.Committed(id)
+		if isShare || t.s.committedGroup(id) != nil {
 			d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s is not a consumer group.", id))
 		}
 		resp.Groups = append(resp.Groups, d)

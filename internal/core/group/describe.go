@@ -11,7 +11,7 @@ import (
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
-// DescribeGroups 0 to 6, ListGroups 0 to 5, DeleteGroups 0 to 2 (3 brings a message). They see groups that are committed;
+// DescribeGroups 0 to 6 and ListGroups 0 to 5. They see groups that are committed;
 // their members and states are those of now.
 
 // describeKnowsNotFound is the first version that is told GROUP_ID_NOT_FOUND; older ones see a group that is "Dead".
@@ -48,7 +48,8 @@ func (s *Shard) describe(id string, version int16) kmsg.DescribeGroupsResponseGr
 		if version >= describeKnowsNotFound {
 			resp.ErrorCode = kerr.GroupIDNotFound.Code
 			resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
-			if _, ok := s.consumers.Committed(id); ok {
+			_, isConsumer := s.consumers.Committed(id)
+			if _, isShare := s.shares.Committed(id); isConsumer || isShare {
 				resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s is not a classic group.", id))
 			}
 		}
@@ -86,6 +87,7 @@ func (s *Shard) committedGroup(id string) *group {
 const (
 	groupType         = "classic"
 	consumerGroupType = "consumer"
+	shareGroupType    = "share" // also what stands for its protocol
 )
 
 func (t *turn) listGroups(r machine.Request, req *kmsg.ListGroupsRequest) {
@@ -101,6 +103,11 @@ func (t *turn) listGroups(r machine.Request, req *kmsg.ListGroupsRequest) {
 			Group: id, ProtocolType: consumerProtocol, GroupState: c.State(), GroupType: consumerGroupType,
 		})
 	}
+	for id, g := range t.s.shares.AllCommitted() {
+		resp.Groups = append(resp.Groups, kmsg.ListGroupsResponseGroup{
+			Group: id, ProtocolType: shareGroupType, GroupState: g.State(), GroupType: shareGroupType,
+		})
+	}
 	resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool {
 		return r.Version >= 5 && !passes(req.TypesFilter, g.GroupType) || r.Version >= 4 && !passes(req.StatesFilter, g.GroupState)
 	})
@@ -111,51 +118,4 @@ func (t *turn) listGroups(r machine.Request, req *kmsg.ListGroupsRequest) {
 // passes tells whether a filter lets the word through: it is empty or has it.
 func passes(filter []string, word string) bool {
 	return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(strings.TrimSpace(f), word) })
-}
-
-func deleteError(req *kmsg.DeleteGroupsRequest, err error) *kmsg.DeleteGroupsResponse {
-	resp := kmsg.NewPtrDeleteGroupsResponse()
-	for _, id := range req.Groups {
-		resp.Groups = append(resp.Groups, kmsg.DeleteGroupsResponseGroup{Group: id, ErrorCode: code(err)})
-	}
-	return resp
-}
-
-func (t *turn) deleteGroups(r machine.Request, req *kmsg.DeleteGroupsRequest) {
-	resp := kmsg.NewPtrDeleteGroupsResponse()
-	done := make(map[string]struct{}, len(req.Groups))
-	for _, id := range req.Groups {
-		var err error
-		if _, twice := done[id]; !twice {
-			err = t.deleteGroup(id)
-		}
-		done[id] = struct{}{}
-		resp.Groups = append(resp.Groups, kmsg.DeleteGroupsResponseGroup{Group: id, ErrorCode: code(err)})
-	}
-	t.replyAfterCommit(waiterOf(r), resp)
-}
-
-// deleteGroup removes a group without members, and all its offsets.
-func (t *turn) deleteGroup(id string) error {
-	if c, ok := t.s.consumers.Get(id); ok {
-		return t.deleteConsumers(c)
-	}
-	g := t.s.group(id)
-	if g == nil {
-		return groupNotFound(id)
-	}
-	if g.state != empty {
-		return kerr.NonEmptyGroup
-	}
-	t.deleteOffsets(id)
-	t.record(groupKey(id), nil)
-	t.drop(g)
-	return nil
-}
-
-func (t *turn) deleteOffsets(id string) {
-	for _, tp := range t.s.partitions(id) {
-		t.record(offsetKey(id, tp.Topic, tp.Partition), nil)
-	}
-	t.endOpen(func(o openOffset) bool { return o.group == id })
 }

@@ -47,6 +47,10 @@ func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 		return consumerError(err)
 	case *kmsg.ConsumerGroupDescribeRequest:
 		return consumerDescribeError(req, err)
+	case *kmsg.ShareGroupHeartbeatRequest:
+		return shareError(err)
+	case *kmsg.ShareGroupDescribeRequest:
+		return shareDescribeError(req, err)
 	case *kmsg.OffsetCommitRequest:
 		return commitError(req, err)
 	case *kmsg.OffsetFetchRequest:

@@ -89,6 +89,7 @@ func (t *turn) topicsDeleted(topics []DeletedTopic) {
 			}
 		}
 	}
+	t.sharesOfTopicsDeleted(topics)
 	t.endOpen(func(o openOffset) bool {
 		id, gone := ids[o.partition.Topic]
 		return gone && !otherTopic(o.offset.TopicID, id)

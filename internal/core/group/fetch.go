@@ -70,6 +70,10 @@ func (t *turn) offsetFetch(r machine.Request, req *kmsg.OffsetFetchRequest) {
 			return
 		}
 	}
+	if _, ok := t.s.shares.Committed(f.group); ok {
+		t.fail(r, notOfKind(f.group, "consumer"))
+		return
+	}
 	resp := kmsg.OffsetFetchResponseGroup{Group: f.group, Topics: t.s.fetch(f)}
 	t.answer(waiterOf(r), fetchResponse(resp, r.Version), f.stable)
 }

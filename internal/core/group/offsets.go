@@ -97,6 +97,9 @@ func (t *turn) checkCommit(r machine.Request, req *kmsg.OffsetCommitRequest) (fu
 	if c, ok := t.s.consumers.Get(req.Group); ok {
 		return c.MayCommit(consumer.Commit{Member: req.MemberID, Instance: req.InstanceID, Epoch: req.Generation, Version: r.Version})
 	}
+	if _, ok := t.s.shares.Get(req.Group); ok {
+		return nil, notOfKind(req.Group, "consumer")
+	}
 	g := t.s.group(req.Group)
 	if g == nil {
 		switch {
@@ -191,6 +194,9 @@ func (s *Shard) mayDeleteOffsets(id string) (subscribes func(topic string) bool,
 	}
 	if c, ok := s.consumers.Get(id); ok {
 		return c.Subscribes, nil
+	}
+	if _, ok := s.shares.Get(id); ok {
+		return nil, notOfKind(id, "consumer")
 	}
 	g := s.group(id)
 	switch {

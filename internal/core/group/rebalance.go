@@ -153,6 +153,7 @@ func (t *turn) removeMember(g *group, m *member) {
 // loaded gives the members found in the log their sessions, and shrinks groups that are over a limit set since.
 func (t *turn) loaded() {
 	t.consumersLoaded()
+	t.sharesLoaded()
 	for _, id := range t.s.sortedGroups() {
 		saved, ok := t.s.saved.Get(id)
 		if !ok || len(saved.members) == 0 {

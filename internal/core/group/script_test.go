@@ -144,6 +144,7 @@ func (a args) instance() *string {
 //	commit topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [retention=] [epoch=]
 //	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
 //	hb id epoch [join=1] [topics=,] [regex=] [own=topic:p,p|none] [inst=] [rack=] [assignor=]    consumers group ...    grow topic
+//	shb id epoch [topics=,] [rack=]    shares group ...    refuse [no]
 //	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
 //	advance duration      hold    release    fail ERROR    reload    check
 //	config size=
@@ -173,6 +174,8 @@ func (w *world) run(fields []string) error {
 		w.advance(d)
 	case "grow":
 		w.topics.grow(a.plain[0])
+	case "refuse":
+		w.refuses = len(a.plain) == 0
 	case "hold":
 		w.hold = true
 	case "release":
@@ -248,6 +251,12 @@ func (w *world) parseRequest(command string, a args) kmsg.Request {
 	case "consumers":
 		req := kmsg.NewPtrConsumerGroupDescribeRequest()
 		req.Version, req.Groups = 1, a.plain
+		return req
+	case "shb":
+		return parseShareHeartbeat(group, a)
+	case "shares":
+		req := kmsg.NewPtrShareGroupDescribeRequest()
+		req.Version, req.GroupIDs = 1, a.plain
 		return req
 	case "commit":
 		return parseCommit(group, a)

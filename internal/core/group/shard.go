@@ -1,6 +1,5 @@
-// Package group is the coordinator of classic groups, of groups of the new consumer protocol (core/group/consumer), and of
-// committed offsets, as a pure machine: one Shard
-// holds the groups of one partition of __consumer_offsets. node/coord runs it on that partition's log, one event at a
+// Package group is the coordinator of classic groups, of groups of the new consumer protocol (core/group/consumer), of share
+// groups (core/group/share), and of committed offsets, as a pure machine: one Shard holds the groups of one partition of __consumer_offsets. node/coord runs it on that partition's log, one event at a
 // time; the package starts no goroutine, reads no clock and does no I/O. Nothing that Step is given is kept: what a
 // group remembers of a request is copied.
 package group
@@ -15,6 +14,7 @@ import (
 	"github.com/headrace/headrace/internal/base/timeline"
 	"github.com/headrace/headrace/internal/core/group/assign"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/share"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -29,6 +29,8 @@ type Config struct {
 	Rand                                 *rand.Rand    // where member ids come from; the Shard alone uses it
 	// Consumer is what a group of the consumer protocol goes by at the time of the call.
 	Consumer func(group string) consumer.Config
+	// Share is what a share group goes by at the time of the call.
+	Share func(group string) share.Config
 	// Topics are the topics of the cluster at the time of the call, for the groups that are assigned by the coordinator.
 	Topics func() consumer.Topics
 }
@@ -49,6 +51,7 @@ func DefaultConfig(rnd *rand.Rand) Config {
 				RegexRefresh: 10 * time.Minute, MaxSize: 1<<31 - 1, Assignors: []string{assign.UniformName, assign.RangeName},
 			}
 		},
+		Share:  func(string) share.Config { return share.DefaultConfig() },
 		Topics: func() consumer.Topics { return noTopics{} },
 	}
 }
@@ -57,14 +60,15 @@ func DefaultConfig(rnd *rand.Rand) Config {
 // heartbeats, and its client may be gone.
 const newMemberJoinTimeout = 5 * time.Minute
 
-// Shard is the machine. Durable state (saved, consumers, offsets, txns) changes only by Apply, Commit and Revert; what members are
+// Shard is the machine. Durable state (saved, consumers, shares, offsets, txns) changes only by Apply, Commit and Revert; what members are
 // doing right now (live) changes by Step and is built again from saved after a load.
 type Shard struct {
 	cfg     Config
 	history *timeline.History
 	saved   *timeline.Map[string, savedGroup]
-	// consumers are the groups of the new protocol. Invariant: an id is in saved or here, not in both.
+	// consumers are the groups of the new protocol, shares the share groups. Invariant: an id is in one of saved, consumers and shares.
 	consumers *timeline.Map[string, *consumer.Group]
+	shares    *timeline.Map[string, *share.Group]
 	resolving map[string]struct{}      // the ids of those whose regular expressions are being resolved
 	offsets   map[string]*groupOffsets // by group
 	txns      *timeline.Map[kafka.ProducerID, []openOffset]
@@ -73,7 +77,11 @@ type Shard struct {
 	live      map[string]*group
 	writes    map[uint64]pendingWrite // by the id given out in Output.Write
 	lastWrite uint64
-	sweeping  bool // the expiry timer is armed
+
+	deletions    map[uint64]*deletion // that wait for the share coordinator, by the id of their task
+	lastDeletion uint64
+
+	sweeping bool // the expiry timer is armed
 }
 
 // New makes an empty Shard.
@@ -83,12 +91,14 @@ func New(cfg Config) *Shard {
 		cfg: cfg, history: h,
 		saved:     timeline.NewMap[string, savedGroup](h),
 		consumers: timeline.NewMap[string, *consumer.Group](h),
+		shares:    timeline.NewMap[string, *share.Group](h),
 		resolving: make(map[string]struct{}),
 		offsets:   make(map[string]*groupOffsets),
 		txns:      timeline.NewMap[kafka.ProducerID, []openOffset](h),
 		topics:    make(map[string]string),
 		live:      make(map[string]*group),
 		writes:    make(map[uint64]pendingWrite),
+		deletions: make(map[uint64]*deletion),
 	}
 }
 
@@ -109,11 +119,12 @@ const (
 	ExpiryTimer                                   // the next look at the age of offsets
 	ConsumerSessionTimer                          // a heartbeat of a member of the new protocol
 	RebalanceTimer                                // the giving up of partitions by a member of the new protocol
+	ShareSessionTimer                             // a heartbeat of a member of a share group
 )
 
 // Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch (v8 and later:
-// one group), OffsetDelete, DescribeGroups, DeleteGroups, ListGroups, ConsumerGroupHeartbeat and ConsumerGroupDescribe requests,
-// and takes TopicsDeleted and Resolved.
+// one group), OffsetDelete, DescribeGroups, DeleteGroups, ListGroups, ConsumerGroupHeartbeat, ConsumerGroupDescribe, ShareGroupHeartbeat and
+// ShareGroupDescribe requests, and takes TopicsDeleted, Resolved, SharesInitialized and SharesDeleted.
 func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 	t := &turn{s: s, now: now}
 	switch ev := ev.(type) {
@@ -125,6 +136,10 @@ func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 		t.topicsDeleted(ev.Topics)
 	case Resolved:
 		t.resolved(ev)
+	case SharesInitialized:
+		t.sharesInitialized(ev)
+	case SharesDeleted:
+		t.sharesDeleted(ev)
 	case machine.Loaded:
 		t.loaded()
 	case machine.Committed:
@@ -157,6 +172,10 @@ func (t *turn) request(r machine.Request) {
 		t.consumerHeartbeat(r, req)
 	case *kmsg.ConsumerGroupDescribeRequest:
 		t.consumerDescribe(r, req)
+	case *kmsg.ShareGroupHeartbeatRequest:
+		t.shareHeartbeat(r, req)
+	case *kmsg.ShareGroupDescribeRequest:
+		t.shareDescribe(r, req)
 	case *kmsg.OffsetCommitRequest:
 		t.offsetCommit(r, req)
 	case *kmsg.OffsetFetchRequest:
@@ -186,5 +205,7 @@ func (t *turn) timerFired(id machine.TimerID) {
 		t.sweep()
 	case ConsumerSessionTimer, RebalanceTimer:
 		t.consumerExpired(id)
+	case ShareSessionTimer:
+		t.shareExpired(id.Of, id.Member)
 	}
 }

@@ -30,6 +30,9 @@ func (s *Shard) Summaries(most int) (all []Summary, left int) {
 	for id := range s.consumers.AllCommitted() {
 		ids = append(ids, id)
 	}
+	for id := range s.shares.AllCommitted() {
+		ids = append(ids, id)
+	}
 	slices.Sort(ids)
 	for _, id := range ids {
 		sum := s.summary(id)
@@ -53,6 +56,9 @@ func (s *Shard) summary(id string) Summary {
 	}
 	if c, ok := s.consumers.Committed(id); ok {
 		return Summary{ID: id, State: c.State(), Members: c.CommittedMembers()}
+	}
+	if g, ok := s.shares.Committed(id); ok {
+		return Summary{ID: id, State: g.State(), Members: g.CommittedMembers()}
 	}
 	saved, _ := s.saved.Committed(id)
 	if n := len(saved.members); n > 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/share"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -33,6 +34,7 @@ type world struct {
 	out     strings.Builder
 	uuids   map[string]string // as printed → as they are
 	topics  *testTopics
+	refuses bool // the share coordinator
 	onReply func(ticket uint64, resp kmsg.Response)
 }
 
@@ -96,9 +98,16 @@ func (w *world) step(ev machine.Event) {
 // work does the tasks that were begun.
 func (w *world) work() {
 	for len(w.tasks) > 0 {
-		task := w.tasks[0].(ResolveRegexes)
+		task := w.tasks[0]
 		w.tasks = w.tasks[1:]
-		w.step(Resolved{Group: task.Group, Found: consumer.Resolve(task.Regexes, w.topics.names(), w.topics.Created(), w.now.UnixMilli())})
+		switch task := task.(type) {
+		case ResolveRegexes:
+			w.step(Resolved{Group: task.Group, Found: consumer.Resolve(task.Regexes, w.topics.names(), w.topics.Created(), w.now.UnixMilli())})
+		case InitializeShares:
+			w.initializeShares(task)
+		case DeleteShares:
+			w.deleteShares(task)
+		}
 	}
 }
 
@@ -135,7 +144,7 @@ func (w *world) fail(err error) {
 }
 
 // kindNames are those of timers in scripts.
-var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry", ConsumerSessionTimer: "consumer session", RebalanceTimer: "rebalance"}
+var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry", ConsumerSessionTimer: "consumer session", RebalanceTimer: "rebalance", ShareSessionTimer: "share session"}
 
 func nameOf(id machine.TimerID) string {
 	return fmt.Sprint(kindNames[id.Kind], " ", id.Of, " ", id.Member)
@@ -266,6 +275,13 @@ func (w *world) show(resp kmsg.Response) string {
 		for _, g := range resp.Groups {
 			b.WriteString(" " + w.showConsumers(g))
 		}
+	case *kmsg.ShareGroupHeartbeatResponse:
+		b.WriteString("shb " + w.showShare(resp))
+	case *kmsg.ShareGroupDescribeResponse:
+		b.WriteString("shares")
+		for _, g := range resp.Groups {
+			b.WriteString(" " + showShares(g))
+		}
 	case *kmsg.LeaveGroupResponse:
 		fmt.Fprintf(&b, "leave %s", errName(resp.ErrorCode))
 		for _, m := range resp.Members {
@@ -378,6 +394,10 @@ func (w *world) showRecord(rec machine.Record) string {
 					m.sessionTimeout, showSubscription(m.subscription), m.assignment)
 			}
 		}
+	case share.EpochKind, share.MemberKind, share.TargetEpochKind, share.TargetKind, share.AssignmentKind, share.StateKind:
+		kind := int16(rec.Key[1])
+		group, member, _ := share.ReadKey(kind, &r)
+		fmt.Fprintf(&b, "share %s %s", strings.TrimSpace(shareKinds[kind]+" "+group+" "+member), map[bool]string{true: "tombstone", false: fmt.Sprintf("%d bytes", len(rec.Value))}[rec.Value == nil])
 	case consumer.EpochKind, consumer.MemberKind, consumer.TargetEpochKind, consumer.TargetKind, consumer.AssignmentKind, consumer.RegexKind:
 		kind := int16(rec.Key[1])
 		group, name, _ := consumer.ReadKey(kind, &r)

@@ -1,6 +1,6 @@
 // Package groups is the group coordinator of this node: core/group, run by node/coord on the partitions of __consumer_offsets that
 // the node leads. node/api submits requests, node/metrics surveys, app publishes metadata. Goroutines are those of node/coord, and one for
-// each resolution of regular expressions; Close waits for them.
+// each resolution of regular expressions and each question to the share coordinators; Close waits for them.
 package groups
 
 import (
@@ -23,11 +23,12 @@ import (
 	"github.com/headrace/headrace/internal/node/coord"
 )
 
-// Config is what Groups need. Every field is required.
+// Config is what Groups need. Every field is required unless it says otherwise.
 type Config struct {
 	Partitions int32        // of __consumer_offsets (offsets.topic.num.partitions)
 	Group      group.Config // its Rand and Topics are not used
 	Image      *metadata.Image
+	Shares     ShareStates // nil: share groups can neither be given partitions nor deleted
 	Rand       *rand.Rand
 	Log        *slog.Logger
 }
@@ -36,12 +37,19 @@ type Config struct {
 type Groups struct {
 	*coord.Runtime
 	topics atomic.Pointer[topics]
+	shares ShareStates
 	tasks  sync.WaitGroup
+	ctx    context.Context // of the tasks; ends with Close
+	end    context.CancelFunc
 }
 
 // New makes Groups that lead nothing.
 func New(c Config) *Groups {
-	g := &Groups{}
+	g := &Groups{shares: c.Shares}
+	if g.shares == nil {
+		g.shares = noShareStates{}
+	}
+	g.ctx, g.end = context.WithCancel(context.Background())
 	g.topics.Store(&topics{img: c.Image, version: 1, created: int64(c.Image.Offset())})
 	g.Runtime = coord.New(coord.Config{
 		Topic: kafka.OffsetsTopic, Partitions: c.Partitions,
@@ -60,6 +68,7 @@ func New(c Config) *Groups {
 
 // Close ends all coordination and waits for the goroutines.
 func (g *Groups) Close() {
+	g.end()
 	g.Runtime.Close()
 	g.tasks.Wait()
 }

@@ -41,17 +41,28 @@ func (t *topics) placedOtherwise(delta *metadata.Delta, img *metadata.Image) boo
 	})
 }
 
-// do resolves regular expressions, beside the partition's own goroutine: it looks at every topic.
+// do works beside the partition's own goroutine.
 func (g *Groups) do(task machine.Task, tell func(machine.Event)) {
-	resolve := task.(group.ResolveRegexes)
 	g.tasks.Go(func() {
-		t := g.topics.Load()
-		var names []string
-		for topic := range t.img.Topics() {
-			names = append(names, topic.Name)
+		switch task := task.(type) {
+		case group.ResolveRegexes:
+			g.resolve(task, tell)
+		case group.InitializeShares:
+			g.initializeShares(g.ctx, task, tell)
+		case group.DeleteShares:
+			g.deleteShares(g.ctx, task, tell)
 		}
-		tell(group.Resolved{Group: resolve.Group, Found: consumer.Resolve(resolve.Regexes, names, t.created, time.Now().UnixMilli())})
 	})
+}
+
+// resolve looks at every topic.
+func (g *Groups) resolve(task group.ResolveRegexes, tell func(machine.Event)) {
+	t := g.topics.Load()
+	var names []string
+	for topic := range t.img.Topics() {
+		names = append(names, topic.Name)
+	}
+	tell(group.Resolved{Group: task.Group, Found: consumer.Resolve(task.Regexes, names, t.created, time.Now().UnixMilli())})
 }
 
 func (t *topics) Version() uint64 { return t.version }

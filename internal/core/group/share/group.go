@@ -1,7 +1,7 @@
 // Package share is share groups (KIP-932) as the group coordinator sees them, as pure logic: what a Group holds, how its
 // members come to the partitions that they share, which partitions need state with the share coordinator before they can
-// be assigned, and the records that say so, in Kafka's formats. core/group is to have the groups, to give a Turn for each
-// request or timer, and to apply the records that come of it.
+// be assigned, and the records that say so, in Kafka's formats. core/group has the groups, gives a Turn for each request or
+// timer, and applies the records that come of it.
 package share
 
 import (
@@ -95,6 +95,14 @@ func (g *Group) Member(id string) *Member {
 
 // Members counts the members.
 func (g *Group) Members() int { return g.members.Len() }
+
+// CommittedMembers counts the members that are committed.
+func (g *Group) CommittedMembers() (n int) {
+	for range g.members.AllCommitted() {
+		n++
+	}
+	return n
+}
 
 // Forget drops what was worked out from state that has been reverted.
 func (g *Group) Forget() { g.checked, g.settled = 0, false }
