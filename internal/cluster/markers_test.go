@@ -38,17 +38,18 @@ func TestMarkersAreAnsweredWhenTheReplicasHaveThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.topic("t", 1)
-		var committed kadm.Offsets
-		committed.AddOffset("t", 0, 42, -1)
-		if _, err := kadm.NewClient(w.client()).CommitOffsets(t.Context(), "g", committed); err != nil {
-			t.Fatal(err)
-		}
-		w.inSync("t")
-		w.inSync("__consumer_offsets")
+		kadm.NewClient(w.client()).FindGroupCoordinators(t.Context(), "g") // makes __consumer_offsets
 		w.voters(3)
+		inSync := func(p kadm.PartitionDetail) bool { return len(p.ISR) == 3 }
+		w.await("t", inSync)
+		w.await("__consumer_offsets", inSync)
 		for _, topic := range []string{"t", "__consumer_offsets"} {
 			leader := w.partition(topic).Leader
 			took, err := w.mark(leader, topic, 0, 3)
+			for until := time.Now().Add(5 * time.Second); err == kerr.NotLeaderForPartition && time.Now().Before(until); { // its coordinator loads
+				time.Sleep(10 * time.Millisecond)
+				took, err = w.mark(leader, topic, 0, 3)
+			}
 			if err != nil {
 				t.Errorf("%s: %v", topic, err)
 			}
@@ -64,7 +65,7 @@ func TestMarkersAreAnsweredWhenTheReplicasHaveThem(t *testing.T) {
 			t.Errorf("with a follower that is silent: %v after %v", err, took)
 		}
 		silent.host.heal()
-		w.inSync("t")
+		w.await("t", inSync)
 		w.kill(int(leader), true)
 		w.await("t", func(p kadm.PartitionDetail) bool { return p.Leader >= 0 && p.Leader != leader })
 		leader = w.partition("t").Leader
