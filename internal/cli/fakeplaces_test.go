@@ -35,6 +35,11 @@ type places struct {
 	described  func()   // called before configs are described; may be nil
 	// stops is how often nodes are still listed with the one that lost its vote last before it is gone; 0 for ever.
 	stops int
+	// durability is that of nodes; none for those that do not know the key.
+	durability map[int32]string
+	// supports is up to which level of metadata.version each node can run, below 0 for one that refuses to tell; level is the one in force.
+	supports map[int32]int16
+	level    int16
 }
 
 type place struct {
@@ -67,6 +72,7 @@ func newPlaces(t *testing.T, nodes int, partitions map[string][]int32) *places {
 		kmsg.ApiVersions: p.apiVersions, kmsg.Metadata: p.metadata, kmsg.AlterPartitionAssignments: p.alter, kmsg.ListPartitionReassignments: p.list,
 		kmsg.ElectLeaders: p.elect, kmsg.DescribeQuorum: p.describeQuorum, kmsg.AddRaftVoter: p.addVoter, kmsg.RemoveRaftVoter: p.removeVoter,
 		kmsg.UnregisterBroker: p.unregister, kmsg.IncrementalAlterConfigs: p.configs, kmsg.DescribeCluster: p.describeCluster, kmsg.DescribeConfigs: p.describeConfigs, kmsg.DescribeLogDirs: p.describeLogDirs,
+		kmsg.UpdateFeatures: p.updateFeatures,
 	} {
 		c.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			p.mu.Lock()
@@ -105,6 +111,33 @@ func (p *places) apiVersions(r kmsg.Request) kmsg.Response {
 			a := kmsg.NewApiVersionsResponseApiKey()
 			a.ApiKey, a.MaxVersion = int16(k), r.MaxVersion()
 			resp.ApiKeys = append(resp.ApiKeys, a)
+		}
+	}
+	if most, ok := p.supports[p.kfake.CurrentNode()]; ok && most < 0 {
+		resp.ErrorCode = kerr.InvalidRequest.Code
+	} else if ok {
+		s := kmsg.NewApiVersionsResponseSupportedFeature()
+		s.Name, s.MinVersion, s.MaxVersion = "metadata.version", 7, most
+		resp.SupportedFeatures = append(resp.SupportedFeatures, s)
+		f := kmsg.NewApiVersionsResponseFinalizedFeature()
+		f.Name, f.MinVersionLevel, f.MaxVersionLevel = s.Name, p.level, p.level
+		resp.FinalizedFeatures, resp.FinalizedFeaturesEpoch = append(resp.FinalizedFeatures, f), int64(p.level)
+	}
+	return resp
+}
+
+func (p *places) updateFeatures(r kmsg.Request) kmsg.Response {
+	req := r.(*kmsg.UpdateFeaturesRequest)
+	resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
+	for _, u := range req.FeatureUpdates {
+		if u.MaxVersionLevel > slices.Min(slices.Collect(maps.Values(p.supports))) {
+			why := "a node does not know it"
+			resp.ErrorCode, resp.ErrorMessage = kerr.InvalidUpdateVersion.Code, &why
+			return resp
+		}
+		p.note("%s %d type %d only asked %v", u.Feature, u.MaxVersionLevel, u.UpgradeType, req.ValidateOnly)
+		if !req.ValidateOnly {
+			p.level = u.MaxVersionLevel
 		}
 	}
 	return resp
@@ -323,6 +356,11 @@ func (p *places) describeConfigs(r kmsg.Request) kmsg.Response {
 		if value, ok := p.cordoned[x.ResourceName]; ok && x.ResourceType == kmsg.ConfigResourceTypeBroker {
 			k := kmsg.NewDescribeConfigsResponseResourceConfig()
 			k.Name, k.Value = "cordoned.log.dirs", &value
+			rx.Configs = append(rx.Configs, k)
+		}
+		if value, ok := p.durability[p.kfake.CurrentNode()]; ok && x.ResourceType == kmsg.ConfigResourceTypeBroker {
+			k := kmsg.NewDescribeConfigsResponseResourceConfig()
+			k.Name, k.Value = "durability", &value
 			rx.Configs = append(rx.Configs, k)
 		}
 		resp.Resources = append(resp.Resources, rx)

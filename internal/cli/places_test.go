@@ -216,3 +216,38 @@ func TestHealthNamesPartitionsNodesAndVotersThatAreBehind(t *testing.T) {
 		t.Error(answer.Findings[3])
 	}
 }
+
+func TestHealthNamesNodesThatDifferInDurability(t *testing.T) {
+	w := newPlaces(t, 3, nil)
+	w.voters, w.durability = []int32{0}, map[int32]string{0: "flush", 1: "os", 2: "flush"}
+	r := w.run("", "cluster health")
+	want := "nodes differ in durability, flush on [0 2], os on [1]: what an acknowledgement is worth depends on which of them leads\n" +
+		"  choose one for all: headrace config set cluster durability=flush\n"
+	if r.code != term.ExitFailed || r.out != want {
+		t.Errorf("%d %s\n%s", r.code, r.err, r.out)
+	}
+	w.durability = map[int32]string{0: "os", 1: "os"} // node 2 does not know the key
+	w.want("", "cluster health", "the cluster is well\n")
+}
+
+func TestFeaturesAreListedAndTheirLevelsChange(t *testing.T) {
+	w := newPlaces(t, 3, nil)
+	w.supports, w.level = map[int32]int16{0: 30, 1: 29, 2: 30}, 28
+	w.want("", "cluster features", "FEATURE           LEVEL  MIN  MAX\nmetadata.version     28    7   29\n")
+	w.want("", "cluster set-feature metadata.version 28", "metadata.version is at level 28 already\n")
+	w.want("", "cluster set-feature metadata.version 29 --dry-run", "metadata.version would go from level 28 to 29\n")
+	w.want("", "cluster set-feature metadata.version 29 -o json", "{\n  \"feature\": \"metadata.version\",\n  \"from\": 28,\n  \"level\": 29,\n  \"done\": true\n}\n")
+	w.refused(term.ExitFailed, "", "cluster set-feature metadata.version 30", "metadata.version stays at level 29: a node does not know it")
+	w.refused(term.ExitFailed, "", "cluster set-feature metadata.version 28", "metadata.version is at level 29: to lower it, say --downgrade")
+	w.want("", "cluster set-feature metadata.version 28 --downgrade", "metadata.version goes from level 29 to 28\n")
+	w.refused(term.ExitFailed, "", "cluster set-feature metadata.versoin 28", "no node knows a feature \"metadata.versoin\" (headrace cluster features lists them)")
+	w.refused(term.ExitUsage, "", "cluster set-feature metadata.version x", "\"x\" is no level of a feature")
+	w.refused(term.ExitUsage, "", "cluster set-feature metadata.version", "LEVEL is missing")
+	if log := fmt.Sprint(w.noted()); log != "[metadata.version 29 type 1 only asked true metadata.version 29 type 1 only asked false metadata.version 28 type 2 only asked false]" {
+		t.Error(log)
+	}
+	delete(w.supports, 1) // it does not know the feature at all
+	w.want("", "cluster features -o json", "{\n  \"features\": [\n    {\n      \"name\": \"metadata.version\",\n      \"level\": 28,\n      \"min\": 0,\n      \"max\": 0\n    }\n  ],\n  \"silent\": []\n}\n")
+	w.supports[1], w.supports[2] = 30, -1
+	w.want("", "cluster features", "FEATURE           LEVEL  MIN  MAX\nmetadata.version     28    7   30\nwhat nodes [2] support is not known: they do not answer\n")
+}

@@ -62,7 +62,7 @@ var arguments = map[string]string{
 	"topic create": "a", "topic describe": "a", "topic alter": "a --config retention.ms=1", "topic delete": "a", "topic trim": "a --to end --execute",
 	"produce": "a", "consume": "a", "group describe": "g", "group delete": "g --execute", "group delete-offsets": "g --topic a --execute", "group reset-offsets": "g --topic a --to start --execute",
 	"config get": "topic/a retention.ms", "config describe": "topic/a", "config set": "topic/a retention.ms=1", "config delete": "topic/a retention.ms",
-	"cluster add-voter": "4", "cluster remove-voter": "4", "cluster decommission": "4",
+	"cluster add-voter": "4", "cluster set-feature": "metadata.version 1", "cluster remove-voter": "4", "cluster decommission": "4",
 	"config explain": "retention.ms -b 127.0.0.1:1", "bench produce": "--records 1", "bench consume": "--topic a", "bench latency": "--records 1",
 }
 

@@ -26,7 +26,7 @@ type commands struct {
 func New(at *target.Target, env term.Env) *cobra.Command {
 	c := &commands{at, env}
 	cmd := term.Group("cluster", "Describe a cluster, tell whether it is well, add and take away nodes, even what they hold",
-		c.describe(), c.nodes(), c.health(), c.quorum(), c.addVoter(), c.removeVoter(), c.decommission(), c.rebalance())
+		c.describe(), c.nodes(), c.health(), c.features(), c.setFeature(), c.quorum(), c.addVoter(), c.removeVoter(), c.decommission(), c.rebalance())
 	at.Flags(cmd)
 	return cmd
 }

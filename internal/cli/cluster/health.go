@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,7 @@ func (c *commands) health() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "health", Short: "Tell whether a cluster is well; the exit code says so too",
 		Long: "Asks every node, and looks for partitions without a leader or with replicas that are behind, for voters on the metadata that are behind,\n" +
-			"for log directories that have failed and for disks that are nearly full. JSON and YAML name every partition. Exit codes: 0 well, 1 not well, 3 no node answers.",
+			"for log directories that have failed, for disks that are nearly full, and for nodes that differ in durability. JSON and YAML name every partition. Exit codes: 0 well, 1 not well, 3 no node answers.",
 	}
 	return c.ask(cmd, func(ctx context.Context, client *kgo.Client, form term.Form) error {
 		findings, err := examine(ctx, client)
@@ -70,7 +72,7 @@ func examine(ctx context.Context, client *kgo.Client) ([]finding, error) {
 	}
 	findings := []finding{}
 	for _, b := range v.meta.Brokers {
-		if err := greet(ctx, client, b.NodeID); err != nil {
+		if _, err := apiVersions(ctx, client, b.NodeID); err != nil {
 			findings = append(findings, found("start it, or set its advertised.listeners to an address that works from here",
 				"node %d at %s:%d does not answer: %s", b.NodeID, b.Host, b.Port, target.Reason(err)))
 		}
@@ -80,6 +82,7 @@ func examine(ctx context.Context, client *kgo.Client) ([]finding, error) {
 			"the cluster has no controller: topics and configs cannot change"))
 	}
 	findings = append(findings, votersAmiss(ctx, client)...)
+	findings = append(findings, durabilitiesAmiss(ctx, client, v.meta.Brokers.NodeIDs())...)
 	minimum, err := minInSync(ctx, client, v.meta.Topics)
 	if err != nil {
 		return nil, err
@@ -123,12 +126,45 @@ func votersAmiss(ctx context.Context, client *kgo.Client) []finding {
 	return findings
 }
 
-// greet asks one node for a sign of life.
-func greet(ctx context.Context, client *kgo.Client, id int32) error {
+// apiVersions asks one node for a sign of life, and what it can do.
+func apiVersions(ctx context.Context, client *kgo.Client, id int32) (*kmsg.ApiVersionsResponse, error) {
 	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	_, err := client.Broker(int(id)).Request(soon, kmsg.NewPtrApiVersionsRequest())
-	return err
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "headrace", "1" // one without is refused
+	resp, err := client.Broker(int(id)).Request(soon, req)
+	if err != nil {
+		return nil, err
+	}
+	answer := resp.(*kmsg.ApiVersionsResponse)
+	return answer, kerr.ErrorForCode(answer.ErrorCode)
+}
+
+// durabilityKey is Headrace's own: whether what is acknowledged is on the disk. Topics that set it are the same on all nodes.
+const durabilityKey = "durability"
+
+// durabilitiesAmiss looks for nodes that differ in when they acknowledge. What does not know the key does not tell.
+func durabilitiesAmiss(ctx context.Context, client *kgo.Client, ids []int32) []finding {
+	all, _ := kadm.NewClient(client).DescribeBrokerConfigs(ctx, ids...) // nodes that are away are told of already
+	nodes := map[string][]int32{}
+	for _, r := range all {
+		id, err := strconv.ParseInt(r.Name, 10, 32)
+		for _, k := range r.Configs {
+			if k.Key == durabilityKey && err == nil && r.Err == nil {
+				nodes[k.MaybeValue()] = append(nodes[k.MaybeValue()], int32(id))
+			}
+		}
+	}
+	if len(nodes) < 2 {
+		return nil
+	}
+	var each []string
+	for _, value := range slices.Sorted(maps.Keys(nodes)) {
+		slices.Sort(nodes[value])
+		each = append(each, fmt.Sprintf("%s on %v", value, nodes[value]))
+	}
+	return []finding{found("choose one for all: headrace config set cluster durability=flush",
+		"nodes differ in durability, %s: what an acknowledgement is worth depends on which of them leads", strings.Join(each, ", "))}
 }
 
 // minInSync is min.insync.replicas of each topic.

@@ -30,6 +30,21 @@ func One(name string) cobra.PositionalArgs {
 	}
 }
 
+// Both wants exactly the two arguments that the usage line names.
+func Both(first, second string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return fmt.Errorf("%s and %s are missing", first, second)
+		case 1:
+			return fmt.Errorf("%s is missing", second)
+		case 2:
+			return nil
+		}
+		return fmt.Errorf("only %s and %s are taken, and %q comes after them", first, second, args[2])
+	}
+}
+
 // AtLeastOne wants the argument that the usage line names, once or more.
 func AtLeastOne(name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
