@@ -27,6 +27,7 @@ import (
 	"github.com/headrace/headrace/internal/node/quorum"
 	"github.com/headrace/headrace/internal/node/reach"
 	"github.com/headrace/headrace/internal/node/replication"
+	"github.com/headrace/headrace/internal/node/sharestate"
 	"github.com/headrace/headrace/internal/node/transport"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
@@ -75,7 +76,8 @@ type Node struct {
 	static      atomic.Pointer[conf.Static]    // Options.Static with what was reloaded since
 	log         *commitlog.Log                 // the metadata log
 	quorum      *quorum.Quorum
-	groups      *groups.Groups // made at the first publish, before quorum is ready
+	groups      *groups.Groups          // made at the first publish, before quorum is ready
+	shareState  *sharestate.Coordinator // likewise
 	replicas    *replication.Replicas
 	epoch       atomic.Int64                     // of this node's registration; -1 before it
 	watch       *reach.Watch                     // nil where nobody can connect
@@ -244,8 +246,8 @@ func (n *Node) serve(context.Context) error {
 		Features:   n.features,
 		Endpoint:   n.endpoint, ControllerAlone: !n.Config.Broker,
 		Admin: api.Admin{
-			Groups: n.groups, Layers: n.layers, LogDirs: n.describeLogDirs, MoveReplica: n.moveReplica,
-			CreateInternalTopic:   n.createOffsetsTopic,
+			Groups: n.groups, ShareState: n.shareState, Layers: n.layers, LogDirs: n.describeLogDirs, MoveReplica: n.moveReplica,
+			CreateInternalTopic:   n.createInternalTopic,
 			MaxDescribePartitions: int32(n.Config.Network.DescribePartitions),
 			DeleteTopics:          n.Config.Topics.DeleteAllowed,
 			Loggers:               n.levels,

@@ -8,6 +8,7 @@ import (
 	"github.com/headrace/headrace/internal/core/group"
 	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/metadata"
+	"github.com/headrace/headrace/internal/node/coord"
 	"github.com/headrace/headrace/internal/node/groups"
 )
 
@@ -23,6 +24,9 @@ func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	n.checkOwner(img)
 	n.set.Apply(delta, img)
 	n.replicas.Apply(delta, img)
+	if n.shareState == nil {
+		n.shareState = n.newShareState(img)
+	}
 	if n.groups == nil {
 		n.groups = n.newGroups(img)
 	}
@@ -64,9 +68,10 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 			Consumer: n.consumerGroup,
 			Share:    group.DefaultConfig(nil).Share,
 		},
-		Image: img,
-		Rand:  n.rand(),
-		Log:   n.Log.With("component", "group"),
+		Image:  img,
+		Shares: n.shareState,
+		Rand:   n.rand(),
+		Log:    n.Log.With("component", "group"),
 	})
 }
 
@@ -79,33 +84,43 @@ func (n *Node) consumerGroup(name string) consumer.Config {
 	}
 }
 
-// coordinate takes up and gives up shards of the group coordinator, and tells it of deleted topics.
+// coordinate takes up and gives up shards of the coordinators, and tells them of deleted topics.
 func (n *Node) coordinate(delta *metadata.Delta, img *metadata.Image) {
 	var gone []group.DeletedTopic
+	var ids []kafka.TopicID
 	for _, t := range delta.TopicsDeleted {
-		gone = append(gone, group.DeletedTopic{Name: t.Name, ID: t.ID})
-		if t.Name == kafka.OffsetsTopic {
+		gone, ids = append(gone, group.DeletedTopic{Name: t.Name, ID: t.ID}), append(ids, t.ID)
+	}
+	n.lead(n.groups.Runtime, kafka.OffsetsTopic, delta, img)
+	n.lead(n.shareState.Runtime, kafka.ShareTopic, delta, img)
+	n.groups.TopicsGone(gone)
+	n.shareState.TopicsGone(ids)
+}
+
+// lead takes up and gives up shards of the coordinator that keeps its state in a topic.
+func (n *Node) lead(r *coord.Runtime, topic string, delta *metadata.Delta, img *metadata.Image) {
+	for _, t := range delta.TopicsDeleted {
+		if t.Name == topic {
 			for i := range t.Partitions {
-				n.groups.Resign(int32(i))
+				r.Resign(int32(i))
 			}
 		}
 	}
 	for _, t := range delta.TopicsCreated {
-		if t.Name == kafka.OffsetsTopic {
-			n.groups.SetPartitions(int32(len(t.Partitions)))
+		if t.Name == topic {
+			r.SetPartitions(int32(len(t.Partitions)))
 		}
 	}
-	n.groups.TopicsGone(gone)
 	for _, tp := range delta.PartitionsChanged {
-		if tp.Topic != kafka.OffsetsTopic {
+		if tp.Topic != topic {
 			continue
 		}
 		given, ok := img.Partition(tp)
 		p, err := n.set.Get(tp)
 		if !ok || err != nil || given.Leader != n.Config.ID {
-			n.groups.Resign(tp.Partition)
+			r.Resign(tp.Partition)
 			continue
 		}
-		n.groups.Lead(tp.Partition, p.CoordinatorLog(), given.LeaderEpoch)
+		r.Lead(tp.Partition, p.CoordinatorLog(), given.LeaderEpoch)
 	}
 }

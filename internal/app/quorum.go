@@ -82,8 +82,11 @@ func (n *Node) quorumConfig() quorum.Config {
 			DefaultPartitions:        func(*metadata.Image) int32 { return n.Config.Topics.Partitions },
 			DefaultReplicationFactor: func(*metadata.Image) int16 { return n.Config.Topics.Replication },
 			InternalReplicationFactor: func(topic string) int16 {
-				if topic == kafka.OffsetsTopic {
+				switch topic {
+				case kafka.OffsetsTopic:
 					return n.Config.Groups.OffsetsReplication
+				case kafka.ShareTopic:
+					return n.Config.ShareCoordinator.Replication
 				}
 				return 0
 			},

@@ -42,6 +42,9 @@ func (n *Node) Close(now time.Time) error {
 	if n.groups != nil {
 		n.groups.Close()
 	}
+	if n.shareState != nil {
+		n.shareState.Close()
+	}
 	if n.replicas != nil {
 		n.replicas.Close()
 	}

@@ -35,8 +35,8 @@ func (n *Node) autoCreate(ctx context.Context, names []string) map[string]error 
 	req := kmsg.NewPtrCreateTopicsRequest()
 	for _, name := range names {
 		switch {
-		case name == kafka.OffsetsTopic:
-			if err := n.createOffsetsTopic(ctx, name); err != nil {
+		case name == kafka.OffsetsTopic || name == kafka.ShareTopic:
+			if err := n.createInternalTopic(ctx, name); err != nil {
 				failed[name] = err
 			}
 		case kafka.IsInternalTopic(name):
@@ -51,17 +51,23 @@ func (n *Node) autoCreate(ctx context.Context, names []string) map[string]error 
 	return failed
 }
 
-// createOffsetsTopic makes __consumer_offsets, compacted and in small segments as Kafka does, with as many replicas as there
-// are nodes for.
-func (n *Node) createOffsetsTopic(ctx context.Context, name string) error {
-	c := n.Config.Groups
+// createInternalTopic makes __consumer_offsets, compacted and in small segments as Kafka does, or __share_group_state, whose records
+// are removed by its coordinators alone; with as many replicas as there are nodes for.
+func (n *Node) createInternalTopic(ctx context.Context, name string) error {
+	c, most := n.Config, int16(max(1, len(n.image.Load().Brokers())))
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic = name
-	t.NumPartitions = c.OffsetsPartitions
-	t.ReplicationFactor = min(c.OffsetsReplication, int16(max(1, len(n.image.Load().Brokers()))))
-	for _, kv := range [][2]string{
-		{"cleanup.policy", "compact"}, {"compression.type", "producer"}, {"segment.bytes", strconv.Itoa(c.OffsetsSegmentBytes)},
-	} {
+	var configs [][2]string
+	switch name {
+	case kafka.OffsetsTopic:
+		t.NumPartitions, t.ReplicationFactor = c.Groups.OffsetsPartitions, min(c.Groups.OffsetsReplication, most)
+		configs = [][2]string{{"cleanup.policy", "compact"}, {"segment.bytes", strconv.Itoa(c.Groups.OffsetsSegmentBytes)}}
+	case kafka.ShareTopic:
+		t.NumPartitions, t.ReplicationFactor = c.ShareCoordinator.Partitions, min(c.ShareCoordinator.Replication, most)
+		configs = [][2]string{{"cleanup.policy", "delete"}, {"retention.ms", "-1"}, {"segment.bytes", strconv.Itoa(c.ShareCoordinator.SegmentBytes)},
+			{"min.insync.replicas", strconv.Itoa(int(min(c.ShareCoordinator.MinISR, t.ReplicationFactor)))}}
+	}
+	for _, kv := range append(configs, [2]string{"compression.type", "producer"}) {
 		tc := kmsg.NewCreateTopicsRequestTopicConfig()
 		tc.Name, tc.Value = kv[0], &kv[1]
 		t.Configs = append(t.Configs, tc)

@@ -128,8 +128,6 @@ var legacyAbsent = []legacy{
 		below("group.share.", "max.heartbeat.interval.ms max.partition.max.record.locks max.record.lock.duration.ms max.session.timeout.ms max.share.sessions max.size min.assignment.interval.ms"),
 		below("group.share.", "min.delivery.count.limit min.heartbeat.interval.ms min.partition.max.record.locks min.record.lock.duration.ms min.session.timeout.ms partition.max.record.locks"),
 		below("group.share.", "persister.class.name record.lock.duration.ms session.timeout.ms"),
-		below("share.coordinator.", "append.linger.ms cached.buffer.max.bytes cold.partition.snapshot.interval.ms load.buffer.size snapshot.update.records.per.snapshot threads write.timeout.ms"),
-		below("share.coordinator.state.topic.", "compression.codec min.isr num.partitions prune.interval.ms replication.factor segment.bytes"),
 		words("share.fetch.purgatory.purge.interval.requests")),
 		why: "share groups are not there yet"},
 	{names: slices.Concat(
@@ -158,6 +156,8 @@ var legacyTuning = []legacy{
 		words("group.coordinator.threads group.coordinator.background.threads group.coordinator.append.linger.ms group.coordinator.cached.buffer.max.bytes"),
 		words("offsets.commit.timeout.ms offsets.load.buffer.size offsets.topic.compression.codec")),
 		why: "the group coordinator runs a goroutine for each busy partition of __consumer_offsets and batches by itself"},
+	{names: words("share.coordinator.append.linger.ms share.coordinator.cached.buffer.max.bytes share.coordinator.load.buffer.size share.coordinator.threads share.coordinator.state.topic.compression.codec"),
+		why: "the share coordinator runs a goroutine for each busy partition of __share_group_state and batches by itself"},
 	{names: words("delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests producer.purgatory.purge.interval.requests"),
 		why: "there are no purgatories: who waits leaves at once"},
 	{names: words("log.flush.start.offset.checkpoint.interval.ms"), why: "the start offsets are written with log.flush.offset.checkpoint.interval.ms"},

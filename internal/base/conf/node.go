@@ -45,7 +45,9 @@ type Node struct {
 	Upkeep   UpkeepConfig
 	Cleaner  CleanerConfig
 	Groups   GroupsConfig
-	Admin    AdminConfig
+	// ShareCoordinator is what share coordinators keep to.
+	ShareCoordinator ShareCoordinatorConfig
+	Admin            AdminConfig
 }
 
 // NetworkConfig bounds what connections may take.
@@ -146,7 +148,8 @@ func newNode(l Layers) (n Node, problems []Problem) {
 			MinSession: r.ms("group.min.session.timeout.ms"), MaxSession: r.ms("group.max.session.timeout.ms"),
 			InitialRebalanceWait: r.ms("group.initial.rebalance.delay.ms"), MaxSize: int(r.num("group.max.size")),
 		},
-		Cluster: clusterConfig(r), Replicas: replicasConfig(r),
+		ShareCoordinator: shareCoordinatorConfig(r),
+		Cluster:          clusterConfig(r), Replicas: replicasConfig(r),
 		FlushMethod: FlushMethod(slices.Index([]string{"auto", "fdatasync", "syncfs"}, r.text("flush.method"))),
 		Durability:  Durability(slices.Index([]string{"flush", "os"}, r.text("durability"))),
 	}

@@ -53,7 +53,7 @@ func TestKafkasOwnFileIsAccepted(t *testing.T) {
 	if len(n.Listeners) != 1 || n.Listeners[0].Address() != ":9092" || n.Advertised[0].Address() != "localhost:9092" || len(n.Controllers) != 1 {
 		t.Errorf("listeners %v, advertised %v, controllers %v", n.Listeners, n.Advertised, n.Controllers)
 	}
-	if len(s.Warnings()) != 8 || s.Warnings()[1] != "server.properties:11: num.io.threads has no effect: Headrace has no request handler pool" {
+	if len(s.Warnings()) != 6 || s.Warnings()[1] != "server.properties:11: num.io.threads has no effect: Headrace has no request handler pool" {
 		t.Errorf("warnings:\n%s", strings.Join(s.Warnings(), "\n"))
 	}
 }

@@ -20,16 +20,23 @@ type Groups interface {
 	MarkTransaction(partition int32, m coord.Marker) coord.Marked
 }
 
+// ShareState is this node's share coordinator: sharestate.Coordinator is the one implementation.
+type ShareState interface {
+	// Answer answers one request as the coordinator of all partitions that it names.
+	Answer(ctx context.Context, req kmsg.Request) (kmsg.Response, error)
+}
+
 // Admin is what the administrative and group APIs need besides. Every field is required.
 type Admin struct {
-	Groups Groups
+	Groups     Groups
+	ShareState ShareState
 	// Layers are the node's configuration as it stands in an Image.
 	Layers func(img *metadata.Image) conf.Layers
 	// LogDirs describes the log directories of this node, with the partitions that are wanted.
 	LogDirs func(wanted func(kafka.TopicPartition) bool) []LogDir
 	// MoveReplica has a partition of this node move to the log directory with a path that LogDirs gives.
 	MoveReplica func(tp kafka.TopicPartition, path string) error
-	// CreateInternalTopic makes __consumer_offsets with its own partition count and configs, and returns when it is there.
+	// CreateInternalTopic makes __consumer_offsets or __share_group_state with its own partition count and configs, and returns when it is there.
 	CreateInternalTopic func(ctx context.Context, name string) error
 	// MaxDescribePartitions bounds a page of DescribeTopicPartitions (max.request.partition.size.limit).
 	MaxDescribePartitions int32

@@ -8,13 +8,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/share/state"
 )
 
-// Types of coordinators (FindCoordinator v1+). Transactions and share groups are not built.
-const coordinatorGroup = 0
+// Types of coordinators (FindCoordinator v1+). That of transactions is not built.
+const (
+	coordinatorGroup = 0
+	coordinatorShare = 2
+)
 
-// findCoordinator answers FindCoordinator (10): who leads the partition of __consumer_offsets that owns a group. The
-// topic is made when it is first asked for.
+// shareCoordinatorFrom is the first version that asks for share coordinators.
+const shareCoordinatorFrom = 6
+
+// findCoordinator answers FindCoordinator (10): who leads the partition of __consumer_offsets that owns a group, or the one of
+// __share_group_state that owns the state of a share group's partition. The topic is made when it is first asked for.
 func (s *Server) findCoordinator(ctx context.Context, c *Call, req *kmsg.FindCoordinatorRequest) Response {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	if c.Version < 4 {
@@ -32,13 +39,14 @@ func (s *Server) findCoordinator(ctx context.Context, c *Call, req *kmsg.FindCoo
 func (s *Server) coordinatorOf(ctx context.Context, c *Call, kind int8, key string) kmsg.FindCoordinatorResponseCoordinator {
 	out := kmsg.NewFindCoordinatorResponseCoordinator()
 	out.Key, out.NodeID, out.Port = key, -1, -1
-	if kind != coordinatorGroup {
-		out.ErrorCode, out.ErrorMessage = failure(kerr.InvalidRequest, fmt.Sprintf("coordinator type %d is not there: only groups (0)", kind))
+	topic, err := coordinatorTopic(kind, key, c.Version)
+	if err != nil {
+		out.ErrorCode, out.ErrorMessage = failure(kerr.InvalidRequest, err.Error())
 		return out
 	}
-	node, err := s.groupCoordinator(ctx, key)
+	node, err := s.coordinator(ctx, topic, key)
 	if err != nil {
-		out.ErrorCode = s.codeOf(err, "find a group's coordinator")
+		out.ErrorCode = s.codeOf(err, "find a coordinator")
 		out.ErrorMessage = words(err)
 		return out
 	}
@@ -55,19 +63,31 @@ func (s *Server) coordinatorOf(ctx context.Context, c *Call, kind int8, key stri
 	return out
 }
 
-// groupCoordinator is the leader of the group's partition of __consumer_offsets; a missing topic is created first.
-func (s *Server) groupCoordinator(ctx context.Context, group string) (kafka.NodeID, error) {
-	topic, ok := s.Metadata.Image().Topic(kafka.OffsetsTopic)
+// coordinatorTopic is where coordinators of a kind keep what they know.
+func coordinatorTopic(kind int8, key string, version int16) (string, error) {
+	switch {
+	case kind == coordinatorGroup:
+		return kafka.OffsetsTopic, nil
+	case kind != coordinatorShare || version < shareCoordinatorFrom:
+		return "", fmt.Errorf("coordinator type %d is not there in version %d: only groups (0), and share groups (2) from version %d on", kind, version, shareCoordinatorFrom)
+	}
+	_, err := state.ParseKey(key)
+	return kafka.ShareTopic, err
+}
+
+// coordinator is the leader of the partition of a topic that the key belongs to; a missing topic is created first.
+func (s *Server) coordinator(ctx context.Context, name, key string) (kafka.NodeID, error) {
+	topic, ok := s.Metadata.Image().Topic(name)
 	if !ok {
-		if err := s.CreateInternalTopic(ctx, kafka.OffsetsTopic); err != nil {
-			return kafka.NoNode, fmt.Errorf("create %s: %w: %v", kafka.OffsetsTopic, kerr.CoordinatorNotAvailable, err)
+		if err := s.CreateInternalTopic(ctx, name); err != nil {
+			return kafka.NoNode, fmt.Errorf("create %s: %w: %v", name, kerr.CoordinatorNotAvailable, err)
 		}
-		topic, ok = s.Metadata.Image().Topic(kafka.OffsetsTopic)
+		topic, ok = s.Metadata.Image().Topic(name)
 	}
 	if !ok {
 		return kafka.NoNode, kerr.CoordinatorNotAvailable
 	}
-	leader := topic.Partitions[kafka.CoordinatorPartition(group, int32(len(topic.Partitions)))].Leader
+	leader := topic.Partitions[kafka.CoordinatorPartition(key, int32(len(topic.Partitions)))].Leader
 	if leader == kafka.NoNode {
 		return kafka.NoNode, kerr.CoordinatorNotAvailable
 	}

@@ -5,7 +5,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // groupTable lists the APIs of consumer groups.
 func (s *Server) groupTable() []Entry {
 	return []Entry{
-		{Key: kmsg.FindCoordinator, Min: 0, Max: 6, Handle: on(s.findCoordinator), Note: "groups"},
+		{Key: kmsg.FindCoordinator, Min: 0, Max: 6, Handle: on(s.findCoordinator), Note: "groups and share groups"},
 		{Key: kmsg.JoinGroup, Min: 0, Max: 9, Handle: on(s.joinGroup)},
 		{Key: kmsg.SyncGroup, Min: 0, Max: 5, Handle: on(s.syncGroup)},
 		{Key: kmsg.Heartbeat, Min: 0, Max: 4, Handle: on(s.heartbeat)},

@@ -476,4 +476,63 @@ var shapes = map[int16]requestShape{
 		{kind: fixedField, size: 4, last: never},
 		{kind: fixedField, size: 16, last: never},
 	}},
+	83: {flexible: 0, fields: []field{ // InitializeShareGroupState
+		{kind: stringField, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 24, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 8, last: never},
+			}},
+		}},
+	}},
+	84: {flexible: 0, fields: []field{ // ReadShareGroupState
+		{kind: stringField, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 16, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 4, last: never},
+			}},
+		}},
+	}},
+	85: {flexible: 0, fields: []field{ // WriteShareGroupState
+		{kind: stringField, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 64, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 8, last: never},
+				{kind: fixedField, size: 4, first: 1, last: never},
+				{kind: structsField, size: 32, last: never, of: []field{
+					{kind: fixedField, size: 8, last: never},
+					{kind: fixedField, size: 8, last: never},
+					{kind: fixedField, size: 1, last: never},
+					{kind: fixedField, size: 2, last: never},
+				}},
+			}},
+		}},
+	}},
+	86: {flexible: 0, fields: []field{ // DeleteShareGroupState
+		{kind: stringField, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 16, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+			}},
+		}},
+	}},
+	87: {flexible: 0, fields: []field{ // ReadShareGroupStateSummary
+		{kind: stringField, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 16, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 4, last: never},
+			}},
+		}},
+	}},
 }

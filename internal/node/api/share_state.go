@@ -1,0 +1,31 @@
+package api
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/core/share/state"
+)
+
+// shareTable lists the APIs of share groups.
+func (s *Server) shareTable() []Entry {
+	return []Entry{
+		{Key: kmsg.InitializeShareGroupState, Min: 0, Max: 0, Handle: s.shareState},
+		{Key: kmsg.ReadShareGroupState, Min: 0, Max: 0, Handle: s.shareState},
+		{Key: kmsg.WriteShareGroupState, Min: 0, Max: 1, Handle: s.shareState},
+		{Key: kmsg.DeleteShareGroupState, Min: 0, Max: 0, Handle: s.shareState},
+		{Key: kmsg.ReadShareGroupStateSummary, Min: 0, Max: 1, Handle: s.shareState},
+	}
+}
+
+// shareState answers InitializeShareGroupState (83), ReadShareGroupState (84), WriteShareGroupState (85), DeleteShareGroupState (86)
+// and ReadShareGroupStateSummary (87), which other nodes ask the share coordinator.
+func (s *Server) shareState(ctx context.Context, c *Call) Response {
+	resp, err := s.ShareState.Answer(ctx, c.Request)
+	if err != nil {
+		return state.Refuse(c.Request, c.Version, kerr.NotCoordinator)
+	}
+	return resp
+}
