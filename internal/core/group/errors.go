@@ -53,6 +53,8 @@ func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 		return shareDescribeError(req, err)
 	case *kmsg.OffsetCommitRequest:
 		return commitError(req, err)
+	case *kmsg.TxnOffsetCommitRequest:
+		return txnCommitError(req, err)
 	case *kmsg.OffsetFetchRequest:
 		return fetchError(req, version, err)
 	case *kmsg.OffsetDeleteRequest:
@@ -72,7 +74,8 @@ func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 }
 
 // Refuse is the answer to a request that was not stepped on, or whose records are not committed, for the reason err. Clients of a
-// coordinator that loads keep their sessions; OffsetFetch clients know no better error for one that cannot commit.
+// coordinator that loads keep their sessions; OffsetFetch clients know no better error for one that cannot commit, and those that send
+// the first versions of TxnOffsetCommit break on one that loads.
 func Refuse(req kmsg.Request, version int16, err error) kmsg.Response {
 	loads := errors.Is(err, kerr.CoordinatorLoadInProgress)
 	if !loads {
@@ -87,11 +90,22 @@ func Refuse(req kmsg.Request, version int16, err error) kmsg.Response {
 		if errors.Is(err, kerr.CoordinatorNotAvailable) {
 			err = kerr.NotCoordinator
 		}
+	case *kmsg.TxnOffsetCommitRequest:
+		if errors.Is(err, kerr.CoordinatorLoadInProgress) && version < txnCommitKnowsLoading {
+			err = kerr.CoordinatorNotAvailable
+		}
 	}
 	return ErrorResponse(req, version, err)
 }
 
-// appendError is what members are told when the records of their group could not be written or committed in time.
+// ofProducers are the errors about a producer or its transaction, which it is told as they are.
+var ofProducers = []*kerr.Error{
+	kerr.InvalidProducerEpoch, kerr.ProducerFenced, kerr.InvalidProducerIDMapping, kerr.InvalidTxnState, kerr.ConcurrentTransactions,
+	kerr.TransactionAbortable, kerr.TransactionalIDAuthorizationFailed,
+}
+
+// appendError is what members are told when the records of their group could not be written or committed in time. A transaction that
+// could not be verified, as its coordinator was out of reach, is tried again without looking for another group coordinator.
 func appendError(err error) error {
 	for _, is := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.NotCoordinator} {
 		if errors.Is(err, is) {
@@ -102,6 +116,14 @@ func appendError(err error) error {
 		if errors.Is(err, is) {
 			return kerr.UnknownServerError
 		}
+	}
+	for _, is := range ofProducers {
+		if errors.Is(err, is) {
+			return is
+		}
+	}
+	if errors.Is(err, kerr.NetworkException) {
+		return kerr.CoordinatorLoadInProgress
 	}
 	return kerr.CoordinatorNotAvailable
 }

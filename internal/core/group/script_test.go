@@ -142,12 +142,13 @@ func (a args) instance() *string {
 //	join client [id=] [inst=] [proto=name:topic,topic ...] [type=] [session=] [rebalance=]
 //	sync id gen [inst=] [assign=member:bytes ...] [type=] [proto=|none]    beat id gen [inst=]    leave id|+instance ...
 //	commit topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [retention=] [epoch=]
+//	txn topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [of=producer] [pe=its epoch]    end commit|abort [of=producer]
 //	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
 //	hb id epoch [join=1] [topics=,] [regex=] [own=topic:p,p|none] [inst=] [rack=] [assignor=]    consumers group ...    grow topic
 //	shb id epoch [topics=,] [rack=]    shares group ...    refuse [no]
 //	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
 //	advance duration      hold    release    fail ERROR    reload    check
-//	config size=
+//	config [size=] [metadata=]
 func (w *world) run(fields []string) error {
 	a := parseArgs(fields[1:])
 	if req := w.parseRequest(fields[0], a); req != nil {
@@ -172,6 +173,8 @@ func (w *world) run(fields []string) error {
 			return err
 		}
 		w.advance(d)
+	case "end":
+		w.mark(a.number("of", 7), a.plain[0] == "commit")
 	case "grow":
 		w.topics.grow(a.plain[0])
 	case "refuse":
@@ -194,6 +197,7 @@ func (w *world) run(fields []string) error {
 		}
 	case "config":
 		w.cfg.MaxSize = a.number("size", w.cfg.MaxSize)
+		w.cfg.OffsetMetadataMax = a.number("metadata", w.cfg.OffsetMetadataMax)
 		w.s.cfg = w.cfg
 	default:
 		return fmt.Errorf("no such command")
@@ -260,6 +264,8 @@ func (w *world) parseRequest(command string, a args) kmsg.Request {
 		return req
 	case "commit":
 		return parseCommit(group, a)
+	case "txn":
+		return parseTxnCommit(group, a)
 	case "fetch":
 		return parseFetch(group, a)
 	case "forget":
@@ -332,6 +338,24 @@ func parseCommit(group string, a args) kmsg.Request {
 			Partitions: []kmsg.OffsetCommitRequestTopicPartition{{
 				Partition: tp.Partition, Offset: int64(offset), LeaderEpoch: int32(a.number("epoch", -1)), Metadata: &metadata,
 			}}})
+	}
+	return req
+}
+
+func parseTxnCommit(group string, a args) kmsg.Request {
+	commit := parseCommit(group, a).(*kmsg.OffsetCommitRequest)
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.Version = 5
+	req.Group, req.MemberID, req.InstanceID, req.Generation = group, commit.MemberID, commit.InstanceID, commit.Generation
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch = "x", int64(a.number("of", 7)), int16(a.number("pe", 0))
+	for _, t := range commit.Topics {
+		rt := kmsg.TxnOffsetCommitRequestTopic{Topic: t.Topic}
+		for _, p := range t.Partitions {
+			rt.Partitions = append(rt.Partitions, kmsg.TxnOffsetCommitRequestTopicPartition{
+				Partition: p.Partition, Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata,
+			})
+		}
+		req.Topics = append(req.Topics, rt)
 	}
 	return req
 }

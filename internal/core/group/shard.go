@@ -122,8 +122,8 @@ const (
 	ShareSessionTimer                             // a heartbeat of a member of a share group
 )
 
-// Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch (v8 and later:
-// one group), OffsetDelete, DescribeGroups, DeleteGroups, ListGroups, ConsumerGroupHeartbeat, ConsumerGroupDescribe, ShareGroupHeartbeat and
+// Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, TxnOffsetCommit, OffsetFetch (v8 and
+// later: one group), OffsetDelete, DescribeGroups, DeleteGroups, ListGroups, ConsumerGroupHeartbeat, ConsumerGroupDescribe, ShareGroupHeartbeat and
 // ShareGroupDescribe requests, and takes TopicsDeleted, Resolved, SharesInitialized and SharesDeleted.
 func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 	t := &turn{s: s, now: now}
@@ -178,6 +178,8 @@ func (t *turn) request(r machine.Request) {
 		t.shareDescribe(r, req)
 	case *kmsg.OffsetCommitRequest:
 		t.offsetCommit(r, req)
+	case *kmsg.TxnOffsetCommitRequest:
+		t.txnOffsetCommit(r, req)
 	case *kmsg.OffsetFetchRequest:
 		t.offsetFetch(r, req)
 	case *kmsg.OffsetDeleteRequest:

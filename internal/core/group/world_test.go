@@ -24,7 +24,7 @@ type world struct {
 	cfg     Config
 	s       *Shard
 	now     time.Time
-	log     []machine.Record
+	log     []logged
 	hw      kafka.Offset
 	timers  map[machine.TimerID]time.Time
 	tickets uint64
@@ -36,6 +36,38 @@ type world struct {
 	topics  *testTopics
 	refuses bool // the share coordinator
 	onReply func(ticket uint64, resp kmsg.Response)
+}
+
+// logged is a record, or a marker, in the log.
+type logged struct {
+	machine.Record
+	of       *machine.Producer // nil where it is in no transaction
+	end, yes bool              // a marker, of a commit
+}
+
+func (l logged) apply(s *Shard, off kafka.Offset, now time.Time) {
+	var err error
+	switch {
+	case l.end:
+		s.EndTransaction(off, l.of.ID, l.yes)
+	case l.of != nil:
+		err = s.ApplyTransactional(off, l.of.ID, l.Key, l.Value)
+	default:
+		err = s.Apply(off, l.Key, l.Value, now.UnixMilli())
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// mark ends a transaction, as node/coord does with a marker that is in the log.
+func (w *world) mark(producer int, commit bool) {
+	l := logged{of: &machine.Producer{ID: kafka.ProducerID(producer)}, end: true, yes: commit}
+	l.apply(w.s, kafka.Offset(len(w.log)), w.now)
+	w.log = append(w.log, l)
+	if !w.hold {
+		w.commit()
+	}
 }
 
 type waitingStep struct {
@@ -66,11 +98,12 @@ func (w *world) step(ev machine.Event) {
 	out := w.s.Step(w.now, ev)
 	st := waitingStep{base: kafka.Offset(len(w.log)), out: machine.Output{Write: out.Write}}
 	for _, rec := range out.Records {
-		if err := w.s.Apply(kafka.Offset(len(w.log)), rec.Key, rec.Value, w.now.UnixMilli()); err != nil {
-			panic(err)
+		l, of := logged{Record: rec, of: out.Producer}, ""
+		if l.apply(w.s, kafka.Offset(len(w.log)), w.now); out.Producer != nil {
+			of = fmt.Sprintf(" of %d/%d", out.Producer.ID, out.Producer.Epoch)
 		}
-		w.log = append(w.log, rec)
-		w.printf("write %s", w.showRecord(rec))
+		w.log = append(w.log, l)
+		w.printf("write %s%s", w.showRecord(rec), of)
 	}
 	for _, timer := range out.Timers {
 		if timer.At.IsZero() {
@@ -177,10 +210,8 @@ func (w *world) advance(d time.Duration) {
 // replay makes a Shard from the log alone.
 func (w *world) replay() *Shard {
 	s := New(w.cfg)
-	for i, rec := range w.log {
-		if err := s.Apply(kafka.Offset(i), rec.Key, rec.Value, 0); err != nil {
-			panic(err)
-		}
+	for i, l := range w.log {
+		l.apply(s, kafka.Offset(i), time.UnixMilli(0))
 	}
 	s.Commit(kafka.Offset(len(w.log)))
 	return s
@@ -289,6 +320,13 @@ func (w *world) show(resp kmsg.Response) string {
 		}
 	case *kmsg.OffsetCommitResponse:
 		b.WriteString("commit")
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				fmt.Fprintf(&b, " %s-%d:%s", t.Topic, p.Partition, errName(p.ErrorCode))
+			}
+		}
+	case *kmsg.TxnOffsetCommitResponse:
+		b.WriteString("txn")
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {
 				fmt.Fprintf(&b, " %s-%d:%s", t.Topic, p.Partition, errName(p.ErrorCode))
