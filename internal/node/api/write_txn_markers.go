@@ -171,6 +171,9 @@ func (m *marking) settle(inTime bool) {
 // markerCode is the error code of a marker. That a group coordinator is not there, or not yet, is put as transaction coordinators know
 // it: they look for the leader again.
 func (s *Server) markerCode(err error, tp kafka.TopicPartition) int16 {
+	if err == nil {
+		return 0
+	}
 	if errors.Is(err, kerr.NotCoordinator) || errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) {
 		err = kerr.NotLeaderForPartition
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/headrace/headrace/internal/base/batch"
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/metadata"
@@ -126,4 +127,39 @@ func slurp(t *testing.T, disk vfs.FS, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Without the index what was aborted would look committed: the replica heals as from any damage, and of the records nothing is fetched.
+func TestADamagedTransactionIndexIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		r := newPair(t, vfs.NewMem(), disk)
+		defer r.abandon()
+		w := &writer{t: t, id: 7}
+		w.put(r.node(1), "aborted")
+		w.end(r.node(1), batch.ControlAbort)
+		put(t, r.node(1), "plain")
+		r.sync(2)
+		p := r.node(2)
+		wantCommitted(t, "before", p, 3, "plain")
+		f, err := disk.OpenFile("/data/t-0/00000000000000000000.txnindex", os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte{0x7f}, 0); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		committedFrom0 := Position{Epoch: -1, LastEpoch: -1, MaxBytes: 1 << 20, Committed: true}
+		if f, err := p.FetchNearby(committedFrom0); !errors.Is(err, kerr.KafkaStorageError) || len(f.Plan.Slices) > 0 || !p.Damaged() {
+			t.Fatalf("read: %v, damaged %v", err, p.Damaged())
+		}
+		r.change(func(g *metadata.PartitionRecord) { g.LeaderEpoch, g.ISR = g.LeaderEpoch+1, []kafka.NodeID{1} })
+		synctest.Wait()
+		if p.Damaged() || p.LogEnd() != 3 {
+			t.Fatalf("damaged %v, and the log ends at %d", p.Damaged(), p.LogEnd())
+		}
+		r.sync(2)
+		wantCommitted(t, "healed", p, 3, "plain")
+	})
 }

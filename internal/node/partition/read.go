@@ -121,6 +121,10 @@ func (p *Partition) plan(log *commitlog.Log, at Position) (f Fetched, err error)
 		return f, err
 	}
 	f.Aborted, err = log.AbortedTxns(at.Offset, f.Plan.Next)
+	if errors.Is(err, kerr.CorruptMessage) && p.shared() { // alone, it is made again when the log is opened
+		p.hurt(err)
+		err = errDamaged(err)
+	}
 	if err != nil {
 		f.Plan.Release()
 		f.Plan = commitlog.ReadPlan{}

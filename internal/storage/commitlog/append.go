@@ -104,7 +104,7 @@ func (l *Log) checkProducer(h batch.Header, whole []byte, origin Origin) (produc
 func (l *Log) checkMarker(h batch.Header, whole []byte, origin Origin) (producers.Marker, error) {
 	m, ok, err := producers.ParseMarker(h, whole)
 	if err != nil || !ok {
-		return producers.Marker{ProducerID: kafka.NoProducerID}, err
+		return noMarker, err
 	}
 	if origin == OriginReplication || origin == OriginRaft {
 		return m, nil
@@ -141,29 +141,38 @@ func (l *Log) added(h batch.Header, m producers.Marker) error {
 	return nil
 }
 
-// addProducer records the batch, which lies in s, in the producers' state and an aborted transaction in s's index (unless
-// s is nil). A control batch without marker has m of NoProducerID.
+// noMarker is that of a batch without one, or of a control batch without its record.
+var noMarker = producers.Marker{ProducerID: kafka.NoProducerID}
+
+// addProducer records the batch, which lies in s, in the producers' state and an aborted transaction in s's index. A control batch
+// without marker has noMarker.
 func (l *Log) addProducer(s *segment.Segment, h batch.Header, m producers.Marker) error {
-	if !h.Attributes.IsControl() {
-		l.mu.producers.Appended(h)
-		return nil
-	}
-	if m.ProducerID == kafka.NoProducerID {
-		if h.Count == 0 {
-			l.mu.producers.AppendedEmptied(h)
-		}
-		return nil
-	}
-	done, stable, ok := l.mu.producers.AppendedMarker(m, h.BaseOffset)
-	if !ok || !done.Aborted || s == nil {
-		return nil
-	}
-	l.dirChanged() // it may be the file's first
-	err := s.AddAborted(segment.AbortedTxn{ProducerID: done.ProducerID, First: done.First, Last: done.Last, Stable: stable})
-	if err != nil {
-		return fmt.Errorf("transaction index at offset %d: %w", h.BaseOffset, err)
+	if entry, aborted := l.known(h, m); aborted {
+		return l.addAborted(s, entry)
 	}
 	return nil
+}
+
+func (l *Log) addAborted(s *segment.Segment, entry segment.AbortedTxn) error {
+	l.dirChanged() // it may be the file's first
+	if err := s.AddAborted(entry); err != nil {
+		return fmt.Errorf("transaction index at offset %d: %w", entry.Last, err)
+	}
+	return nil
+}
+
+// known records the batch in the producers' state, and gives the entry of the transaction that it aborts, if it does.
+func (l *Log) known(h batch.Header, m producers.Marker) (entry segment.AbortedTxn, aborted bool) {
+	switch {
+	case !h.Attributes.IsControl():
+		l.mu.producers.Appended(h)
+	case m.ProducerID != kafka.NoProducerID:
+		done, stable, ok := l.mu.producers.AppendedMarker(m, h.BaseOffset)
+		return segment.AbortedTxn{ProducerID: done.ProducerID, First: done.First, Last: done.Last, Stable: stable}, ok && done.Aborted
+	case h.Count == 0:
+		l.mu.producers.AppendedEmptied(h)
+	}
+	return entry, false
 }
 
 // AppendFollower appends batches that a leader stamped, as many as there are whole; each must begin at or after the end
@@ -271,7 +280,7 @@ func (l *Log) appendRun(headers []batch.Header, b []byte) error {
 		return err
 	}
 	for _, h := range headers {
-		m := producers.Marker{ProducerID: kafka.NoProducerID}
+		m := noMarker
 		if h.HasProducer() && h.Attributes.IsControl() {
 			var err error
 			if m, err = l.checkMarker(h, b[:h.Size()], OriginReplication); err != nil {

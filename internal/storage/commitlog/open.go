@@ -121,6 +121,7 @@ func compareOffsets(a, b kafka.Offset) int {
 
 // listOthers notes the snapshots and removes index files without a log, files that were to be deleted and half-written epochs.
 func (l *Log) listOthers(entries []fs.DirEntry, bases map[kafka.Offset]bool) error {
+	txns := map[kafka.Offset]bool{}
 	for _, e := range entries {
 		base, suffix, ok := segment.ParseFileName(e.Name())
 		if !ok && e.Name() != epochs.FileName+tmpSuffix {
@@ -130,8 +131,13 @@ func (l *Log) listOthers(entries []fs.DirEntry, bases map[kafka.Offset]bool) err
 		switch suffix {
 		case segment.SnapshotSuffix:
 			l.mu.snapshots.offsets = append(l.mu.snapshots.offsets, base)
-		case segment.IndexSuffix, segment.TimeIndexSuffix, segment.TxnIndexSuffix:
+		case segment.IndexSuffix, segment.TimeIndexSuffix:
 			remove = !bases[base]
+		case segment.TxnIndexSuffix:
+			remove = !bases[base]
+			txns[base] = true
+		case segment.TxnIndexSuffix + tmpSuffix:
+			remove = true
 		}
 		if remove {
 			if err := l.fs.Remove(filepath.Join(l.dir, e.Name())); err != nil && !isNotExist(err) {
@@ -140,6 +146,11 @@ func (l *Log) listOthers(entries []fs.DirEntry, bases map[kafka.Offset]bool) err
 		}
 	}
 	slices.Sort(l.mu.snapshots.offsets)
+	for _, s := range l.mu.segments {
+		if !txns[s.Base()] {
+			s.WithoutTxnIndex()
+		}
+	}
 	return nil
 }
 
@@ -186,6 +197,9 @@ func (l *Log) load(o OpenOptions) error {
 		l.mu.epochsDirty = false // though recovery took what lies beyond the recovery point from the records
 	}
 	if err := l.dropSnapshots(end + 1); err != nil {
+		return err
+	}
+	if err := l.mendTxns(o.Now, min(point, end)); err != nil {
 		return err
 	}
 	if err := l.loadProducers(o.Now, min(point, end), o.Clean); err != nil {

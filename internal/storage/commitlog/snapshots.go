@@ -185,20 +185,11 @@ func (l *Log) loadSnapshot(now time.Time, point kafka.Offset) (kafka.Offset, boo
 
 // replay makes a batch known to the producers; an aborted transaction goes to the index of s, if that is given.
 func (l *Log) replay(s *segment.Segment, h batch.Header, whole func() ([]byte, error)) error {
-	if !h.HasProducer() {
-		return nil
+	entry, aborted, err := l.learn(h, whole)
+	if err != nil || !aborted || s == nil {
+		return err
 	}
-	m := producers.Marker{ProducerID: kafka.NoProducerID}
-	if h.Attributes.IsControl() {
-		b, err := whole()
-		if err != nil {
-			return err
-		}
-		if m, err = l.checkMarker(h, b, OriginReplication); err != nil {
-			return err
-		}
-	}
-	return l.addProducer(s, h, m)
+	return l.addAborted(s, entry)
 }
 
 // walk shows the headers of the batches that begin at or after from.

@@ -99,6 +99,9 @@ func (s *Segment) writeTxns() error {
 	return err
 }
 
+// WithoutTxnIndex says that the segment has no transaction index yet.
+func (s *Segment) WithoutTxnIndex() { s.noTxnIndex = true }
+
 // Aborted reads the transaction index. Segments without aborted transactions have no such file.
 func (s *Segment) Aborted() ([]AbortedTxn, error) {
 	txns, err := s.abortedOnDisk()
