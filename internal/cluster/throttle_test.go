@@ -21,6 +21,7 @@ func (w *world) throttle(side string, bytesPerSecond int) {
 	var ids []int32
 	for _, n := range w.nodes {
 		ids = append(ids, int32(n.id))
+		w.knowsAll(n)
 	}
 	cl := w.client()
 	defer cl.Close()
@@ -31,6 +32,21 @@ func (w *world) throttle(side string, bytesPerSecond int) {
 	for _, d := range done {
 		if d.Err != nil {
 			w.t.Fatal(d.Err)
+		}
+	}
+}
+
+// knowsAll waits until a node names all of them to its clients.
+func (w *world) knowsAll(n *node) {
+	w.t.Helper()
+	cl := w.client(kgo.SeedBrokers(n.at))
+	defer cl.Close()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if all, err := kadm.NewClient(cl).ListBrokers(w.t.Context()); err == nil && len(all) == len(w.nodes) {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			w.t.Fatalf("node %d does not know all nodes", n.id)
 		}
 	}
 }
