@@ -10,6 +10,7 @@ import (
 	"github.com/headrace/headrace/internal/base/timeline"
 	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/group/share"
+	"github.com/headrace/headrace/internal/core/group/streams"
 )
 
 // groupOffsets are the committed offsets of one group.
@@ -39,6 +40,9 @@ func (s *Shard) Revert(from kafka.Offset) {
 	for _, g := range s.shares.All() {
 		g.Forget()
 	}
+	for _, g := range s.streams.All() {
+		g.Forget()
+	}
 	for id, g := range s.live {
 		if _, ok := s.saved.Get(id); !ok && len(g.members) == 0 && len(g.pendingJoin) == 0 {
 			delete(s.live, id)
@@ -63,6 +67,8 @@ func (s *Shard) apply(off kafka.Offset, producer kafka.ProducerID, key, value []
 		err = s.applyConsumer(off, kind, &r, value)
 	case share.MemberKind, share.EpochKind, share.TargetEpochKind, share.TargetKind, share.AssignmentKind, share.StateKind:
 		err = s.applyShare(off, kind, &r, value)
+	case streams.EpochKind, streams.MemberKind, streams.TargetEpochKind, streams.TargetKind, streams.AssignmentKind, streams.TopologyKind:
+		err = s.applyStreams(off, kind, &r, value)
 	}
 	if err != nil {
 		return fmt.Errorf("record %d of %s: %w", off, kafka.OffsetsTopic, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/group/share"
+	"github.com/headrace/headrace/internal/core/group/streams"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -87,7 +88,8 @@ func TestValuesOfAllVersionsAreRead(t *testing.T) {
 func TestRecordsOfOtherGroupTypesAreSkipped(t *testing.T) {
 	s := New(DefaultConfig(rand.New(rand.NewPCG(1, 1))))
 	for kind := byte(9); kind < 40; kind++ {
-		if kind == byte(consumer.RegexKind) || kind >= byte(share.MemberKind) && kind <= byte(share.StateKind) {
+		if kind == byte(consumer.RegexKind) || kind >= byte(share.MemberKind) && kind <= byte(share.StateKind) ||
+			kind >= byte(streams.EpochKind) && kind <= byte(streams.TopologyKind) && kind != 18 {
 			continue
 		}
 		if err := s.Apply(0, []byte{0, kind, 1, 2, 3}, []byte{0, 7, 9}, 0); err != nil {
@@ -95,7 +97,8 @@ func TestRecordsOfOtherGroupTypesAreSkipped(t *testing.T) {
 		}
 	}
 	for _, bad := range [][2][]byte{{nil, nil}, {{0}, nil}, {{0, 2}, {0, 3}}, {groupKey("g"), {0, 5}}, {offsetKey("g", "t", 0), {0, 4}},
-		{{0, 3, 1}, nil}, {{0, 5, 0, 1, 'g'}, nil}, {{0, 3, 0, 1, 'g'}, {0, 1}}} {
+		{{0, 3, 1}, nil}, {{0, 5, 0, 1, 'g'}, nil}, {{0, 3, 0, 1, 'g'}, {0, 1}},
+		{{0, 17, 1}, nil}, {{0, 19, 0, 1, 'g'}, nil}, {{0, 17, 0, 1, 'g'}, {0, 1}}} {
 		if err := s.Apply(0, bad[0], bad[1], 0); err == nil {
 			t.Errorf("key %v, value %v: no error", bad[0], bad[1])
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/group/share"
+	"github.com/headrace/headrace/internal/core/group/streams"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -47,7 +48,8 @@ func (s *Shard) exists(id string) bool {
 	_, classic := s.saved.Get(id)
 	_, modern := s.consumers.Get(id)
 	_, shares := s.shares.Get(id)
-	return classic || modern || shares
+	_, streaming := s.streams.Get(id)
+	return classic || modern || shares || streaming
 }
 
 // applyConsumer takes in a record of a group of the new protocol. The first of them makes the group, and ends the group
@@ -170,12 +172,15 @@ func consumerError(err error) *kmsg.ConsumerGroupHeartbeatResponse {
 func message(err error) *string {
 	var refusal *consumer.Refusal
 	var share *share.Refusal
+	var inStreams *streams.Refusal
 	var k *kerr.Error
 	switch {
 	case errors.As(err, &refusal):
 		return &refusal.Message
 	case errors.As(err, &share):
 		return &share.Message
+	case errors.As(err, &inStreams):
+		return &inStreams.Text
 	case errors.As(err, &k):
 		return &k.Description
 	}
@@ -213,7 +218,10 @@ func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest) (g *consum
 		return nil, nil, notOfKind(req.Group, "consumer")
 	}
 	classic := t.s.group(req.Group)
+	_, streaming := t.s.streams.Get(req.Group)
 	switch {
+	case streaming:
+		return nil, nil, notOfKind(req.Group, "consumer")
 	case classic == nil && req.MemberEpoch > 0:
 		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound, Message: fmt.Sprintf("Consumer group %s not found.", req.Group)}
 	case classic == nil && req.MemberEpoch != 0:
@@ -232,10 +240,19 @@ func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest) (g *consum
 	}, nil
 }
 
-// makeWay is for a JoinGroup: who is new gets a classic group in the place of one of the new protocol without members.
+// makeWay is for a JoinGroup: who is new gets a classic group in the place of one of another protocol without members.
 func (t *turn) makeWay(id string, isNew bool) error {
 	if _, ok := t.s.shares.Get(id); ok {
 		return fmt.Errorf("group %q is a share group: %w", id, kerr.InconsistentGroupProtocol)
+	}
+	if g, ok := t.s.streams.Get(id); ok {
+		if g.Members() > 0 {
+			return fmt.Errorf("group %q is of Kafka Streams: %w", id, kerr.InconsistentGroupProtocol)
+		}
+		if isNew {
+			t.way = t.endStreams(g)
+		}
+		return nil
 	}
 	g, ok := t.s.consumers.Get(id)
 	switch {
@@ -266,19 +283,25 @@ func (t *turn) deleteConsumers(g *consumer.Group) error {
 func (t *turn) sweepConsumers() {
 	for _, id := range slices.Sorted(keys(t.s.consumers.All())) {
 		g, _ := t.s.consumers.Get(id)
-		none := !t.s.hasOpen(id)
-		for _, tp := range t.s.partitions(id) {
-			o, _ := t.s.offsets[id].Get(tp)
-			if t.old(o, o.CommitTimestamp) && !g.Subscribes(tp.Topic) && !t.s.isOpen(id, tp) {
-				t.record(offsetKey(id, tp.Topic, tp.Partition), nil)
-			} else {
-				none = false
-			}
-		}
-		if none && g.Members() == 0 {
+		if t.sweepOffsets(id, g.Subscribes) && g.Members() == 0 {
 			t.out.Records = append(t.out.Records, g.Tombstones()...)
 		}
 	}
+}
+
+// sweepOffsets removes a group's offsets that are older than the retention and have no subscribers, and tells whether none is
+// left.
+func (t *turn) sweepOffsets(id string, subscribes func(topic string) bool) bool {
+	none := !t.s.hasOpen(id)
+	for _, tp := range t.s.partitions(id) {
+		o, _ := t.s.offsets[id].Get(tp)
+		if t.old(o, o.CommitTimestamp) && !subscribes(tp.Topic) && !t.s.isOpen(id, tp) {
+			t.record(offsetKey(id, tp.Topic, tp.Partition), nil)
+		} else {
+			none = false
+		}
+	}
+	return none
 }
 
 // ConsumerGroupDescribe, versions 0 and 1.
@@ -309,7 +332,8 @@ func (t *turn) consumerDescribe(r machine.Request, req *kmsg.ConsumerGroupDescri
 		}
 		d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
 		_, isShare := t.s.shares.Committed(id)
-		if isShare || t.s.committedGroup(id) != nil {
+		_, isStreams := t.s.streams.Committed(id)
+		if isShare || isStreams || t.s.committedGroup(id) != nil {
 			d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s is not a consumer group.", id))
 		}
 		resp.Groups = append(resp.Groups, d)

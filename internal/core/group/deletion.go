@@ -100,6 +100,9 @@ func (t *turn) deleteGroup(id string) error {
 		t.out.Records = append(t.out.Records, g.Tombstones()...)
 		return nil
 	}
+	if g, ok := t.s.streams.Get(id); ok {
+		return t.deleteStreams(g)
+	}
 	g := t.s.group(id)
 	if g == nil {
 		return groupNotFound(id)

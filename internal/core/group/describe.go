@@ -49,7 +49,8 @@ func (s *Shard) describe(id string, version int16) kmsg.DescribeGroupsResponseGr
 			resp.ErrorCode = kerr.GroupIDNotFound.Code
 			resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
 			_, isConsumer := s.consumers.Committed(id)
-			if _, isShare := s.shares.Committed(id); isConsumer || isShare {
+			_, isShare := s.shares.Committed(id)
+			if _, isStreams := s.streams.Committed(id); isConsumer || isShare || isStreams {
 				resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s is not a classic group.", id))
 			}
 		}
@@ -87,7 +88,8 @@ func (s *Shard) committedGroup(id string) *group {
 const (
 	groupType         = "classic"
 	consumerGroupType = "consumer"
-	shareGroupType    = "share" // also what stands for its protocol
+	shareGroupType    = "share"   // also what stands for its protocol
+	streamsGroupType  = "streams" // and so is what its members speak
 )
 
 func (t *turn) listGroups(r machine.Request, req *kmsg.ListGroupsRequest) {
@@ -106,6 +108,11 @@ func (t *turn) listGroups(r machine.Request, req *kmsg.ListGroupsRequest) {
 	for id, g := range t.s.shares.AllCommitted() {
 		resp.Groups = append(resp.Groups, kmsg.ListGroupsResponseGroup{
 			Group: id, ProtocolType: shareGroupType, GroupState: g.State(), GroupType: shareGroupType,
+		})
+	}
+	for id, g := range t.s.streams.AllCommitted() {
+		resp.Groups = append(resp.Groups, kmsg.ListGroupsResponseGroup{
+			Group: id, ProtocolType: streamsGroupType, GroupState: g.State(), GroupType: streamsGroupType,
 		})
 	}
 	resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool {

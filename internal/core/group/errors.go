@@ -51,6 +51,10 @@ func errorResponse(req kmsg.Request, version int16, err error) kmsg.Response {
 		return shareError(err)
 	case *kmsg.ShareGroupDescribeRequest:
 		return shareDescribeError(req, err)
+	case *kmsg.StreamsGroupHeartbeatRequest:
+		return streamsError(err)
+	case *kmsg.StreamsGroupDescribeRequest:
+		return streamsDescribeError(req, err)
 	case *kmsg.OffsetCommitRequest:
 		return commitError(req, err)
 	case *kmsg.TxnOffsetCommitRequest:

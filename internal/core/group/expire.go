@@ -22,6 +22,7 @@ func (t *turn) sweep() {
 		}
 	}
 	t.sweepConsumers()
+	t.sweepStreams()
 	for id, offsets := range t.s.offsets {
 		if offsets.Unused() {
 			delete(t.s.offsets, id)

@@ -70,6 +70,12 @@ func (t *turn) offsetFetch(r machine.Request, req *kmsg.OffsetFetchRequest) {
 			return
 		}
 	}
+	if g, ok := t.s.streams.Committed(f.group); ok {
+		if err := g.MayFetch(f.member, f.epoch); err != nil {
+			t.fail(r, err)
+			return
+		}
+	}
 	if _, ok := t.s.shares.Committed(f.group); ok {
 		t.fail(r, notOfKind(f.group, "consumer"))
 		return
@@ -110,7 +116,8 @@ func (s *Shard) readable(f fetching) (exists bool, _ *groupOffsets) {
 	} else {
 		_, classic := s.saved.Committed(f.group)
 		_, modern := s.consumers.Committed(f.group)
-		exists = classic || modern
+		_, streaming := s.streams.Committed(f.group)
+		exists = classic || modern || streaming
 	}
 	if !exists {
 		return false, nil

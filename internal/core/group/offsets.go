@@ -12,6 +12,7 @@ import (
 
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/streams"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -62,6 +63,9 @@ func commitError(req *kmsg.OffsetCommitRequest, err error) *kmsg.OffsetCommitRes
 
 func (t *turn) offsetCommit(r machine.Request, req *kmsg.OffsetCommitRequest) {
 	fence, err := t.checkCommit(r, req)
+	if err == nil && fence != nil {
+		err = t.checkEach(req, fence)
+	}
 	if err != nil {
 		t.reply(waiterOf(r), commitError(req, err))
 		return
@@ -74,13 +78,7 @@ func (t *turn) offsetCommit(r machine.Request, req *kmsg.OffsetCommitRequest) {
 	for _, topic := range req.Topics {
 		rt := kmsg.OffsetCommitResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
 		for _, p := range topic.Partitions {
-			var err error
-			if fence != nil {
-				err = fence(topic.TopicID, p.Partition)
-			}
-			if err == nil {
-				err = t.commit(req.Group, topic, p, expires)
-			}
+			err := t.commit(req.Group, topic, p, expires)
 			rt.Partitions = append(rt.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition, ErrorCode: code(err)})
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -88,17 +86,55 @@ func (t *turn) offsetCommit(r machine.Request, req *kmsg.OffsetCommitRequest) {
 	t.answer(waiterOf(r), resp, len(t.out.Records) > 0)
 }
 
+// checkEach refuses the whole of a commit, as Kafka does, when one of its partitions is not the member's to commit.
+func (t *turn) checkEach(req *kmsg.OffsetCommitRequest, fence fence) error {
+	for _, topic := range req.Topics {
+		for _, p := range topic.Partitions {
+			if tooLong(deref(p.Metadata), t.s.cfg.OffsetMetadataMax) {
+				continue
+			}
+			if err := fence(topic.Topic, topic.TopicID, p.Partition); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fence refuses the commit for a partition.
+type fence func(topic string, id kafka.TopicID, partition int32) error
+
+// fenceOf refuses who may not commit to a group whose coordinator assigns, and returns what is to be asked for each partition; assigned
+// tells whether the group is one.
+func (s *Shard) fenceOf(id string, commit consumer.Commit) (_ fence, assigned bool, _ error) {
+	if c, ok := s.consumers.Get(id); ok {
+		byID, err := c.MayCommit(commit)
+		if byID == nil {
+			return nil, true, err
+		}
+		return func(_ string, topic kafka.TopicID, p int32) error { return byID(topic, p) }, true, err
+	}
+	if g, ok := s.streams.Get(id); ok {
+		byName, err := g.MayCommit(streams.Commit(commit))
+		if byName == nil {
+			return nil, true, err
+		}
+		return func(topic string, _ kafka.TopicID, p int32) error { return byName(topic, p) }, true, err
+	}
+	if _, ok := s.shares.Get(id); ok {
+		return nil, true, notOfKind(id, "consumer")
+	}
+	return nil, false, nil
+}
+
 // checkCommit refuses who may not commit, and counts the commit of a classic member as a heartbeat. For some members each
 // partition is to be checked, too.
-func (t *turn) checkCommit(r machine.Request, req *kmsg.OffsetCommitRequest) (func(kafka.TopicID, int32) error, error) {
+func (t *turn) checkCommit(r machine.Request, req *kmsg.OffsetCommitRequest) (fence, error) {
 	if err := checkGroupID(req.Group, true); err != nil {
 		return nil, err
 	}
-	if c, ok := t.s.consumers.Get(req.Group); ok {
-		return c.MayCommit(consumer.Commit{Member: req.MemberID, Instance: req.InstanceID, Epoch: req.Generation, Version: r.Version})
-	}
-	if _, ok := t.s.shares.Get(req.Group); ok {
-		return nil, notOfKind(req.Group, "consumer")
+	if fence, assigned, err := t.s.fenceOf(req.Group, consumer.Commit{Member: req.MemberID, Instance: req.InstanceID, Epoch: req.Generation, Version: r.Version}); assigned {
+		return fence, err
 	}
 	g := t.s.group(req.Group)
 	if g == nil {
@@ -194,6 +230,9 @@ func (s *Shard) mayDeleteOffsets(id string) (subscribes func(topic string) bool,
 	}
 	if c, ok := s.consumers.Get(id); ok {
 		return c.Subscribes, nil
+	}
+	if g, ok := s.streams.Get(id); ok {
+		return g.Subscribes, nil
 	}
 	if _, ok := s.shares.Get(id); ok {
 		return nil, notOfKind(id, "consumer")

@@ -63,7 +63,7 @@ func TestScriptsAgainstApacheKafka(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	for _, script := range []string{"one_member", "two_members", "expiry_of_members", "static_members", "static_fencing", "joining", "offsets",
-		"consumers", "consumers_refused", "consumers_offsets"} {
+		"consumers", "consumers_refused", "consumers_offsets", "streams", "streams_topics", "streams_offsets"} {
 		t.Run(script, func(t *testing.T) {
 			admin.removeGroups(t)
 			text, err := os.ReadFile("testdata/" + script + ".txt")

@@ -154,6 +154,7 @@ func (t *turn) removeMember(g *group, m *member) {
 func (t *turn) loaded() {
 	t.consumersLoaded()
 	t.sharesLoaded()
+	t.streamsLoaded()
 	for _, id := range t.s.sortedGroups() {
 		saved, ok := t.s.saved.Get(id)
 		if !ok || len(saved.members) == 0 {

@@ -146,6 +146,7 @@ func (a args) instance() *string {
 //	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
 //	hb id epoch [join=1] [topics=,] [regex=] [own=topic:p,p|none] [inst=] [rack=] [assignor=]    consumers group ...    grow topic
 //	shb id epoch [topics=,] [rack=]    shares group ...    refuse [no]
+//	st id epoch [top=0;in=t;out=r/1;re=r;log=c] [topepoch=] [own=0:1,2/1:0|none] [standby=] [proc=] [ep=port] [epepoch=] [shutdown=1]    streams group ...
 //	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
 //	advance duration      hold    release    fail ERROR    reload    check
 //	config [size=] [metadata=]
@@ -252,6 +253,12 @@ func (w *world) parseRequest(command string, a args) kmsg.Request {
 		return req
 	case "hb":
 		return w.parseHeartbeat(group, a)
+	case "st":
+		return parseStreams(group, a)
+	case "streams":
+		req := kmsg.NewPtrStreamsGroupDescribeRequest()
+		req.Groups = a.plain
+		return req
 	case "consumers":
 		req := kmsg.NewPtrConsumerGroupDescribeRequest()
 		req.Version, req.Groups = 1, a.plain

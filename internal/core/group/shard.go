@@ -1,5 +1,6 @@
 // Package group is the coordinator of classic groups, of groups of the new consumer protocol (core/group/consumer), of share
-// groups (core/group/share), and of committed offsets, as a pure machine: one Shard holds the groups of one partition of __consumer_offsets. node/coord runs it on that partition's log, one event at a
+// groups (core/group/share), of groups of Kafka Streams (core/group/streams), and of committed offsets, as a pure machine:
+// one Shard holds the groups of one partition of __consumer_offsets. node/coord runs it on that partition's log, one event at a
 // time; the package starts no goroutine, reads no clock and does no I/O. Nothing that Step is given is kept: what a
 // group remembers of a request is copied.
 package group
@@ -15,6 +16,7 @@ import (
 	"github.com/headrace/headrace/internal/core/group/assign"
 	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/group/share"
+	"github.com/headrace/headrace/internal/core/group/streams"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -31,6 +33,8 @@ type Config struct {
 	Consumer func(group string) consumer.Config
 	// Share is what a share group goes by at the time of the call.
 	Share func(group string) share.Config
+	// Streams is what a group of Kafka Streams goes by at the time of the call.
+	Streams func(group string) streams.Config
 	// Topics are the topics of the cluster at the time of the call, for the groups that are assigned by the coordinator.
 	Topics func() consumer.Topics
 }
@@ -51,8 +55,9 @@ func DefaultConfig(rnd *rand.Rand) Config {
 				RegexRefresh: 10 * time.Minute, MaxSize: 1<<31 - 1, Assignors: []string{assign.UniformName, assign.RangeName},
 			}
 		},
-		Share:  func(string) share.Config { return share.DefaultConfig() },
-		Topics: func() consumer.Topics { return noTopics{} },
+		Share:   func(string) share.Config { return share.DefaultConfig() },
+		Streams: func(string) streams.Config { return streams.DefaultConfig() },
+		Topics:  func() consumer.Topics { return noTopics{} },
 	}
 }
 
@@ -60,15 +65,18 @@ func DefaultConfig(rnd *rand.Rand) Config {
 // heartbeats, and its client may be gone.
 const newMemberJoinTimeout = 5 * time.Minute
 
-// Shard is the machine. Durable state (saved, consumers, shares, offsets, txns) changes only by Apply, Commit and Revert; what members are
+// Shard is the machine. Durable state (saved, consumers, shares, streams, offsets, txns) changes only by Apply, Commit and Revert; what members are
 // doing right now (live) changes by Step and is built again from saved after a load.
 type Shard struct {
 	cfg     Config
 	history *timeline.History
 	saved   *timeline.Map[string, savedGroup]
-	// consumers are the groups of the new protocol, shares the share groups. Invariant: an id is in one of saved, consumers and shares.
+	// consumers are the groups of the new protocol, shares the share groups, streams those of Kafka Streams. Invariant: an id is in one of
+	// these and saved, not in two.
 	consumers *timeline.Map[string, *consumer.Group]
 	shares    *timeline.Map[string, *share.Group]
+	streams   *timeline.Map[string, *streams.Group]
+	streaming map[string]*streams.Live // what is under way for streams groups, by id
 	resolving map[string]struct{}      // the ids of those whose regular expressions are being resolved
 	offsets   map[string]*groupOffsets // by group
 	txns      *timeline.Map[kafka.ProducerID, []openOffset]
@@ -92,6 +100,8 @@ func New(cfg Config) *Shard {
 		saved:     timeline.NewMap[string, savedGroup](h),
 		consumers: timeline.NewMap[string, *consumer.Group](h),
 		shares:    timeline.NewMap[string, *share.Group](h),
+		streams:   timeline.NewMap[string, *streams.Group](h),
+		streaming: make(map[string]*streams.Live),
 		resolving: make(map[string]struct{}),
 		offsets:   make(map[string]*groupOffsets),
 		txns:      timeline.NewMap[kafka.ProducerID, []openOffset](h),
@@ -113,18 +123,21 @@ type DeletedTopic struct {
 
 // The kinds of timers. Their Of is the group, but for ExpiryTimer, which has none.
 const (
-	SessionTimer         machine.TimerKind = iota // a member's heartbeat, or its joining with the id it was given
-	JoinTimer                                     // a group's members joining
-	SyncTimer                                     // a group's members fetching their assignment
-	ExpiryTimer                                   // the next look at the age of offsets
-	ConsumerSessionTimer                          // a heartbeat of a member of the new protocol
-	RebalanceTimer                                // the giving up of partitions by a member of the new protocol
-	ShareSessionTimer                             // a heartbeat of a member of a share group
+	SessionTimer          machine.TimerKind = iota // a member's heartbeat, or its joining with the id it was given
+	JoinTimer                                      // a group's members joining
+	SyncTimer                                      // a group's members fetching their assignment
+	ExpiryTimer                                    // the next look at the age of offsets
+	ConsumerSessionTimer                           // a heartbeat of a member of the new protocol
+	RebalanceTimer                                 // the giving up of partitions by a member of the new protocol
+	ShareSessionTimer                              // a heartbeat of a member of a share group
+	StreamsSessionTimer                            // a heartbeat of a member of a streams group
+	StreamsRebalanceTimer                          // the giving up of tasks by a member of a streams group
+	StreamsDelayTimer                              // members that join a new streams group
 )
 
-// Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, TxnOffsetCommit, OffsetFetch (v8 and
-// later: one group), OffsetDelete, DescribeGroups, DeleteGroups, ListGroups, ConsumerGroupHeartbeat, ConsumerGroupDescribe, ShareGroupHeartbeat and
-// ShareGroupDescribe requests, and takes TopicsDeleted, Resolved, SharesInitialized and SharesDeleted.
+// Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, TxnOffsetCommit, OffsetFetch (v8
+// and later: one group), OffsetDelete, DescribeGroups, DeleteGroups, ListGroups, and the Heartbeat and Describe of consumer, share and streams
+// groups, and takes TopicsDeleted, Resolved, SharesInitialized, SharesDeleted and InternalTopicsCreated.
 func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 	t := &turn{s: s, now: now}
 	switch ev := ev.(type) {
@@ -140,6 +153,8 @@ func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 		t.sharesInitialized(ev)
 	case SharesDeleted:
 		t.sharesDeleted(ev)
+	case InternalTopicsCreated:
+		t.internalTopicsCreated(ev)
 	case machine.Loaded:
 		t.loaded()
 	case machine.Committed:
@@ -151,7 +166,7 @@ func (s *Shard) Step(now time.Time, ev machine.Event) machine.Output {
 			w.failed(t, appendError(ev.Err))
 		}
 	}
-	if !s.sweeping && (s.saved.Len() > 0 || s.consumers.Len() > 0 || len(s.live) > 0 || len(t.out.Records) > 0) {
+	if !s.sweeping && (s.saved.Len() > 0 || s.consumers.Len() > 0 || s.streams.Len() > 0 || len(s.live) > 0 || len(t.out.Records) > 0) {
 		s.sweeping = true
 		t.arm(machine.TimerID{Kind: ExpiryTimer}, s.cfg.RetentionCheckInterval)
 	}
@@ -176,6 +191,10 @@ func (t *turn) request(r machine.Request) {
 		t.shareHeartbeat(r, req)
 	case *kmsg.ShareGroupDescribeRequest:
 		t.shareDescribe(r, req)
+	case *kmsg.StreamsGroupHeartbeatRequest:
+		t.streamsHeartbeat(r, req)
+	case *kmsg.StreamsGroupDescribeRequest:
+		t.streamsDescribe(r, req)
 	case *kmsg.OffsetCommitRequest:
 		t.offsetCommit(r, req)
 	case *kmsg.TxnOffsetCommitRequest:
@@ -209,5 +228,7 @@ func (t *turn) timerFired(id machine.TimerID) {
 		t.consumerExpired(id)
 	case ShareSessionTimer:
 		t.shareExpired(id.Of, id.Member)
+	case StreamsSessionTimer, StreamsRebalanceTimer, StreamsDelayTimer:
+		t.streamsExpired(id)
 	}
 }

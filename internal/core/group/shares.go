@@ -227,7 +227,8 @@ func (t *turn) shareDescribe(r machine.Request, req *kmsg.ShareGroupDescribeRequ
 		d.GroupID, d.ErrorCode = id, kerr.GroupIDNotFound.Code
 		d.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
 		_, modern := t.s.consumers.Committed(id)
-		if modern || t.s.committedGroup(id) != nil {
+		_, ofStreams := t.s.streams.Committed(id)
+		if modern || ofStreams || t.s.committedGroup(id) != nil {
 			d.ErrorMessage = message(notOfKind(id, "share"))
 		}
 		resp.Groups = append(resp.Groups, d)

@@ -33,6 +33,9 @@ func (s *Shard) Summaries(most int) (all []Summary, left int) {
 	for id := range s.shares.AllCommitted() {
 		ids = append(ids, id)
 	}
+	for id := range s.streams.AllCommitted() {
+		ids = append(ids, id)
+	}
 	slices.Sort(ids)
 	for _, id := range ids {
 		sum := s.summary(id)
@@ -58,6 +61,9 @@ func (s *Shard) summary(id string) Summary {
 		return Summary{ID: id, State: c.State(), Members: c.CommittedMembers()}
 	}
 	if g, ok := s.shares.Committed(id); ok {
+		return Summary{ID: id, State: g.State(), Members: g.CommittedMembers()}
+	}
+	if g, ok := s.streams.Committed(id); ok {
 		return Summary{ID: id, State: g.State(), Members: g.CommittedMembers()}
 	}
 	saved, _ := s.saved.Committed(id)

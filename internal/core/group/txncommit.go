@@ -60,7 +60,7 @@ func (t *turn) txnCommit(req *kmsg.TxnOffsetCommitRequest) (*kmsg.TxnOffsetCommi
 				Partition: p.Partition, Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata,
 			}
 			if fence != nil && !tooLong(deref(p.Metadata), t.s.cfg.OffsetMetadataMax) {
-				if err := fence(id, p.Partition); err != nil {
+				if err := fence(topic.Topic, id, p.Partition); err != nil {
 					return nil, oldGeneration(err)
 				}
 			}
@@ -73,15 +73,12 @@ func (t *turn) txnCommit(req *kmsg.TxnOffsetCommitRequest) (*kmsg.TxnOffsetCommi
 }
 
 // mayCommitInTxn refuses who may not commit. For some members each partition is to be checked, too. It is no heartbeat.
-func (s *Shard) mayCommitInTxn(req *kmsg.TxnOffsetCommitRequest) (func(kafka.TopicID, int32) error, error) {
+func (s *Shard) mayCommitInTxn(req *kmsg.TxnOffsetCommitRequest) (fence, error) {
 	if err := checkGroupID(req.Group, false); err != nil {
 		return nil, err
 	}
-	if c, ok := s.consumers.Get(req.Group); ok {
-		return c.MayCommit(consumer.Commit{Member: req.MemberID, Instance: req.InstanceID, Epoch: req.Generation, Transactional: true})
-	}
-	if _, ok := s.shares.Get(req.Group); ok {
-		return nil, notOfKind(req.Group, "consumer")
+	if fence, assigned, err := s.fenceOf(req.Group, consumer.Commit{Member: req.MemberID, Instance: req.InstanceID, Epoch: req.Generation, Transactional: true}); assigned {
+		return fence, err
 	}
 	g := s.group(req.Group)
 	switch {

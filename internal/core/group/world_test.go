@@ -15,6 +15,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group/consumer"
 	"github.com/headrace/headrace/internal/core/group/share"
+	"github.com/headrace/headrace/internal/core/group/streams"
 	"github.com/headrace/headrace/internal/core/machine"
 )
 
@@ -140,6 +141,8 @@ func (w *world) work() {
 			w.initializeShares(task)
 		case DeleteShares:
 			w.deleteShares(task)
+		case CreateInternalTopics:
+			w.step(InternalTopicsCreated{Group: task.Group, Topics: task.Topics, Failed: w.topics.create(task.Topics)})
 		}
 	}
 }
@@ -177,7 +180,8 @@ func (w *world) fail(err error) {
 }
 
 // kindNames are those of timers in scripts.
-var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry", ConsumerSessionTimer: "consumer session", RebalanceTimer: "rebalance", ShareSessionTimer: "share session"}
+var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry", ConsumerSessionTimer: "consumer session", RebalanceTimer: "rebalance", ShareSessionTimer: "share session",
+	StreamsSessionTimer: "streams session", StreamsRebalanceTimer: "streams rebalance", StreamsDelayTimer: "streams delay"}
 
 func nameOf(id machine.TimerID) string {
 	return fmt.Sprint(kindNames[id.Kind], " ", id.Of, " ", id.Member)
@@ -313,6 +317,13 @@ func (w *world) show(resp kmsg.Response) string {
 		for _, g := range resp.Groups {
 			b.WriteString(" " + showShares(g))
 		}
+	case *kmsg.StreamsGroupHeartbeatResponse:
+		b.WriteString("st " + showStreams(resp))
+	case *kmsg.StreamsGroupDescribeResponse:
+		b.WriteString("streams")
+		for _, g := range resp.Groups {
+			b.WriteString(" " + showStreamsGroup(g))
+		}
 	case *kmsg.LeaveGroupResponse:
 		fmt.Fprintf(&b, "leave %s", errName(resp.ErrorCode))
 		for _, m := range resp.Members {
@@ -395,6 +406,7 @@ func showTopic(t kmsg.OffsetFetchResponseGroupTopic) string {
 	for _, p := range t.Partitions {
 		parts = append(parts, fmt.Sprintf("%s-%d=%d/%d%q:%s", t.Topic, p.Partition, p.Offset, p.LeaderEpoch, deref(p.Metadata), errName(p.ErrorCode)))
 	}
+	slices.Sort(parts)
 	return strings.Join(parts, " ")
 }
 
@@ -440,6 +452,10 @@ func (w *world) showRecord(rec machine.Record) string {
 		kind := int16(rec.Key[1])
 		group, name, _ := consumer.ReadKey(kind, &r)
 		fmt.Fprintf(&b, "%s %s", strings.TrimSpace(consumerKinds[kind]+" "+group+" "+name), map[bool]string{true: "tombstone", false: fmt.Sprintf("%d bytes", len(rec.Value))}[rec.Value == nil])
+	case streams.EpochKind, streams.MemberKind, streams.TargetEpochKind, streams.TargetKind, streams.AssignmentKind, streams.TopologyKind:
+		kind := int16(rec.Key[1])
+		group, member, _ := streams.ReadKey(kind, &r)
+		fmt.Fprintf(&b, "%s %s", strings.TrimSpace(streamsKinds[kind]+" "+group+" "+member), map[bool]string{true: "tombstone", false: fmt.Sprintf("%d bytes", len(rec.Value))}[rec.Value == nil])
 	}
 	return w.short(b.String())
 }
