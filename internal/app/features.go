@@ -21,20 +21,25 @@ const eligibleReplicas = 1
 // groupVersion is the level of group.version: groups of the consumer protocol (KIP-848).
 const groupVersion = 1
 
-// supportedFeatures are the levels that this node can run at. What a level promises must be whole: transaction.version,
-// share.version and streams.version are missing until their protocols are there, and clients then keep to what is.
+// streamsVersion is the level of streams.version: groups of Kafka Streams' own protocol (KIP-1071).
+const streamsVersion = 1
+
+// supportedFeatures are the levels that this node can run at. What a level promises must be whole: transaction.version
+// and share.version are missing until their protocols are there, and clients then keep to what is.
 func supportedFeatures() []metadata.FeatureRange {
 	return []metadata.FeatureRange{
 		{Name: "eligible.leader.replicas.version", Min: 0, Max: eligibleReplicas},
 		{Name: "group.version", Min: 0, Max: groupVersion},
 		{Name: "kraft.version", Min: kraftVersion, Max: kraftVersion},
 		{Name: "metadata.version", Min: metadataVersion, Max: metadataVersion},
+		{Name: "streams.version", Min: 0, Max: streamsVersion},
 	}
 }
 
 // finalizedFeatures are the levels that a new cluster begins with.
 func finalizedFeatures() map[string]int16 {
-	return map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "group.version": groupVersion, "metadata.version": metadataVersion}
+	return map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "group.version": groupVersion, "metadata.version": metadataVersion,
+		"streams.version": streamsVersion}
 }
 
 // features is what ApiVersions tells of them.

@@ -252,6 +252,7 @@ func (n *Node) serve(context.Context) error {
 			DeleteTopics:          n.Config.Topics.DeleteAllowed,
 			Loggers:               n.levels,
 			ConsumerGroups:        n.Config.Groups.Consumer.Enabled,
+			StreamsGroups:         n.Config.Groups.Streams.Enabled,
 		},
 	})
 	server := n.answerPeers()

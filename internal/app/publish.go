@@ -7,6 +7,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/streams"
 	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/coord"
 	"github.com/headrace/headrace/internal/node/groups"
@@ -67,9 +68,11 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 			OffsetRetention: c.OffsetsRetention, RetentionCheckInterval: c.RetentionCheck,
 			Consumer: n.consumerGroup,
 			Share:    group.DefaultConfig(nil).Share,
+			Streams:  n.streamsGroup,
 		},
 		Image:  img,
 		Shares: n.shareState,
+		Create: n.createTopics,
 		Rand:   n.rand(),
 		Log:    n.Log.With("component", "group"),
 	})
@@ -81,6 +84,15 @@ func (n *Node) consumerGroup(name string) consumer.Config {
 	return consumer.Config{
 		SessionTimeout: c.Session, HeartbeatInterval: c.Heartbeat, AssignmentInterval: c.Assignment,
 		RegexRefresh: c.RegexRefresh, MaxSize: c.MaxSize, Assignors: c.Assignors,
+	}
+}
+
+// streamsGroup is what a group of Kafka Streams goes by now.
+func (n *Node) streamsGroup(name string) streams.Config {
+	c := n.current.Load().Groups.Streams.Of(n.image.Load().Config(metadata.ConfigResource{Type: metadata.GroupConfig, Name: name}))
+	return streams.Config{
+		SessionTimeout: c.Session, HeartbeatInterval: c.Heartbeat, AssignmentInterval: c.Assignment,
+		InitialRebalanceDelay: c.InitialDelay, StandbyReplicas: c.Standbys, MaxSize: c.MaxSize,
 	}
 }
 

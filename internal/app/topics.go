@@ -79,6 +79,13 @@ func (n *Node) createInternalTopic(ctx context.Context, name string) error {
 	return failed[name]
 }
 
+// createTopics makes the topics of a request, which the group coordinator asks for.
+func (n *Node) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest) map[string]error {
+	failed := map[string]error{}
+	n.create(ctx, req, failed)
+	return failed
+}
+
 // create has the controller make topics; what could not be made is noted in failed. A topic that is there already is no
 // failure.
 func (n *Node) create(ctx context.Context, req *kmsg.CreateTopicsRequest, failed map[string]error) {

@@ -23,7 +23,7 @@ type ConsumerGroupsConfig struct {
 
 var brokerConsumerGroups = []Def{
 	{Name: "group.coordinator.rebalance.protocols", Kind: List, Default: "classic,consumer,streams", valid: oneOf("classic", "consumer", "share", "streams"),
-		Doc: "Protocols that members of groups may use, as far as there are any: streams and share are not there yet. classic must be one of them."},
+		Doc: "Protocols that members of groups may use, as far as there are any: share is not there yet. classic must be one of them."},
 	{Name: "group.consumer.session.timeout.ms", Kind: Int, Default: "45000", valid: atLeast(1),
 		Doc: "Time without a heartbeat after which a member of the consumer protocol is out of its group."},
 	{Name: "group.consumer.min.session.timeout.ms", Kind: Int, Default: "45000", valid: atLeast(1),
@@ -81,13 +81,24 @@ func chooseConsumerGroups(r reader, n *Node) error {
 	if !slices.Contains(r.list("group.coordinator.rebalance.protocols"), "classic") {
 		return wrong("group.coordinator.rebalance.protocols", "Disabling the 'classic' protocol is not supported.")
 	}
-	_, own := r.l.Broker["group.consumer.assignment.interval.ms"]
-	if _, all := r.l.BrokerDefault["group.consumer.assignment.interval.ms"]; (own || all) && c.MinAssignment <= c.MaxAssignment {
-		c.Assignment = min(max(c.Assignment, c.MinAssignment), c.MaxAssignment)
-	}
+	r.keepInside("group.consumer.assignment.interval.ms", &c.Assignment, c.MinAssignment, c.MaxAssignment)
 	n.Groups.Consumer = c
-	for _, b := range c.bounds() {
-		key, lo, hi := "group.consumer."+b.key, "group.consumer.min."+b.key, "group.consumer.max."+b.key
+	return checkBrokerBounds("consumer", c.bounds(), c.Heartbeat, c.Session)
+}
+
+// keepInside takes a value that was set while running, and is out of bounds, as the nearest inside.
+func (r reader) keepInside(key string, value *time.Duration, least, most time.Duration) {
+	_, own := r.l.Broker[key]
+	if _, all := r.l.BrokerDefault[key]; (own || all) && least <= most {
+		*value = min(max(*value, least), most)
+	}
+}
+
+// checkBrokerBounds refuses a file whose values are out of their own bounds.
+func checkBrokerBounds(protocol string, bounds []bound, heartbeat, session time.Duration) error {
+	group := "group." + protocol + "."
+	for _, b := range bounds {
+		key, lo, hi := group+b.key, group+"min."+b.key, group+"max."+b.key
 		switch {
 		case b.most < b.least:
 			return wrong(hi, "%s must be greater than or equal to %s", hi, lo)
@@ -97,8 +108,8 @@ func chooseConsumerGroups(r reader, n *Node) error {
 			return wrong(key, "%s must be less than or equal to %s", key, hi)
 		}
 	}
-	if c.Heartbeat >= c.Session {
-		return wrong("group.consumer.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms")
+	if heartbeat >= session {
+		return wrong(group+"heartbeat.interval.ms", "%sheartbeat.interval.ms must be less than %ssession.timeout.ms", group, group)
 	}
 	return nil
 }

@@ -120,10 +120,6 @@ var legacyAbsent = []legacy{
 	{names: words("group.consumer.migration.policy"),
 		why: "groups with members keep their protocol"},
 	{names: slices.Concat(
-		below("group.streams.", "assignment.interval.ms heartbeat.interval.ms initial.rebalance.delay.ms max.assignment.interval.ms max.heartbeat.interval.ms max.session.timeout.ms max.size"),
-		below("group.streams.", "max.standby.replicas min.assignment.interval.ms min.heartbeat.interval.ms min.session.timeout.ms num.standby.replicas session.timeout.ms")),
-		why: "streams groups are not there yet"},
-	{names: slices.Concat(
 		below("group.share.", "assignment.interval.ms assignors delivery.count.limit heartbeat.interval.ms initialize.retry.interval.ms max.assignment.interval.ms max.delivery.count.limit"),
 		below("group.share.", "max.heartbeat.interval.ms max.partition.max.record.locks max.record.lock.duration.ms max.session.timeout.ms max.share.sessions max.size min.assignment.interval.ms"),
 		below("group.share.", "min.delivery.count.limit min.heartbeat.interval.ms min.partition.max.record.locks min.record.lock.duration.ms min.session.timeout.ms partition.max.record.locks"),

@@ -103,6 +103,7 @@ type GroupsConfig struct {
 	InitialRebalanceWait time.Duration
 	MaxSize              int
 	Consumer             ConsumerGroupsConfig
+	Streams              StreamsGroupsConfig
 }
 
 // NewNode gives the typed values of a node's keys, after checking what holds between them. Values of the layers set while
@@ -156,7 +157,7 @@ func newNode(l Layers) (n Node, problems []Problem) {
 	if !r.flag("log.cleaner.enable") {
 		n.Cleaner.Threads = 0
 	}
-	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, chooseAdmin, chooseCluster, checkLimits, chooseConsumerGroups} {
+	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, chooseAdmin, chooseCluster, checkLimits, chooseConsumerGroups, chooseStreamsGroups} {
 		if err := step(r, &n); err != nil {
 			p := refusal("", "", err)
 			p.Where = l.Static.Where(p.Key)

@@ -44,6 +44,8 @@ type Admin struct {
 	DeleteTopics bool
 	// ConsumerGroups tells whether members may use the consumer protocol (group.coordinator.rebalance.protocols).
 	ConsumerGroups bool
+	// StreamsGroups tells the same of the protocol of Kafka Streams.
+	StreamsGroups bool
 	// Loggers are the levels of the node's log; nil means that there are none to show.
 	Loggers Loggers
 }

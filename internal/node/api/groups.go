@@ -12,6 +12,8 @@ func (s *Server) groupTable() []Entry {
 		{Key: kmsg.LeaveGroup, Min: 0, Max: 5, Handle: on(s.leaveGroup)},
 		{Key: kmsg.ConsumerGroupHeartbeat, Min: 0, Max: 1, Handle: on(s.consumerGroupHeartbeat)},
 		{Key: kmsg.ConsumerGroupDescribe, Min: 0, Max: 1, Handle: on(s.consumerGroupDescribe)},
+		{Key: kmsg.StreamsGroupHeartbeat, Min: 0, Max: 0, Handle: on(s.streamsGroupHeartbeat)},
+		{Key: kmsg.StreamsGroupDescribe, Min: 0, Max: 0, Handle: on(s.streamsGroupDescribe)},
 		{Key: kmsg.OffsetCommit, Min: 2, Max: 10, Handle: on(s.offsetCommit)},
 		{Key: kmsg.OffsetFetch, Min: 1, Max: 10, Handle: on(s.offsetFetch)},
 		{Key: kmsg.OffsetDelete, Min: 0, Max: 0, Handle: on(s.offsetDelete)},

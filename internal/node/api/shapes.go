@@ -535,4 +535,82 @@ var shapes = map[int16]requestShape{
 			}},
 		}},
 	}},
+	88: {flexible: 0, fields: []field{ // StreamsGroupHeartbeat
+		{kind: stringField, last: never},
+		{kind: stringField, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: nullableField, size: 40, last: never, of: []field{
+			{kind: fixedField, size: 4, last: never},
+			{kind: structsField, size: 168, last: never, of: []field{
+				{kind: stringField, last: never},
+				{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+				{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+				{kind: structsField, size: 56, last: never, of: []field{
+					{kind: stringField, last: never},
+					{kind: fixedField, size: 4, last: never},
+					{kind: fixedField, size: 2, last: never},
+					{kind: structsField, size: 40, last: never, of: []field{
+						{kind: stringField, last: never},
+						{kind: stringField, last: never},
+					}},
+				}},
+				{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+				{kind: structsField, size: 56, last: never, of: []field{
+					{kind: stringField, last: never},
+					{kind: fixedField, size: 4, last: never},
+					{kind: fixedField, size: 2, last: never},
+					{kind: structsField, size: 40, last: never, of: []field{
+						{kind: stringField, last: never},
+						{kind: stringField, last: never},
+					}},
+				}},
+				{kind: structsField, size: 80, last: never, of: []field{
+					{kind: valuesField, size: 2, last: never, of: []field{{kind: fixedField, size: 2}}},
+					{kind: valuesField, size: 2, last: never, of: []field{{kind: fixedField, size: 2}}},
+					{kind: valuesField, size: 2, last: never, of: []field{{kind: fixedField, size: 2}}},
+				}},
+			}},
+		}},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+		{kind: stringField, size: 16, last: never},
+		{kind: nullableField, size: 32, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 2, last: never},
+		}},
+		{kind: structsField, size: 40, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: stringField, last: never},
+		}},
+		{kind: structsField, size: 40, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 4, last: never},
+			{kind: fixedField, size: 8, last: never},
+		}},
+		{kind: structsField, size: 40, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 4, last: never},
+			{kind: fixedField, size: 8, last: never},
+		}},
+		{kind: fixedField, size: 1, last: never},
+	}},
+	89: {flexible: 0, fields: []field{ // StreamsGroupDescribe
+		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+		{kind: fixedField, size: 1, last: never},
+		{kind: fixedField, size: 1, first: 1, last: never},
+	}},
 }

@@ -29,8 +29,10 @@ type Config struct {
 	Group      group.Config // its Rand and Topics are not used
 	Image      *metadata.Image
 	Shares     ShareStates // nil: share groups can neither be given partitions nor deleted
-	Rand       *rand.Rand
-	Log        *slog.Logger
+	// Create has the controller make topics and tells which could not be made, and why. A topic that is there already is no failure.
+	Create func(context.Context, *kmsg.CreateTopicsRequest) map[string]error
+	Rand   *rand.Rand
+	Log    *slog.Logger
 }
 
 // Groups coordinates the groups of the partitions led here.
@@ -38,6 +40,7 @@ type Groups struct {
 	*coord.Runtime
 	topics atomic.Pointer[topics]
 	shares ShareStates
+	create func(context.Context, *kmsg.CreateTopicsRequest) map[string]error
 	tasks  sync.WaitGroup
 	ctx    context.Context // of the tasks; ends with Close
 	end    context.CancelFunc
@@ -45,7 +48,7 @@ type Groups struct {
 
 // New makes Groups that lead nothing.
 func New(c Config) *Groups {
-	g := &Groups{shares: c.Shares}
+	g := &Groups{shares: c.Shares, create: c.Create}
 	if g.shares == nil {
 		g.shares = noShareStates{}
 	}

@@ -51,6 +51,8 @@ func (g *Groups) do(task machine.Task, tell func(machine.Event)) {
 			g.initializeShares(g.ctx, task, tell)
 		case group.DeleteShares:
 			g.deleteShares(g.ctx, task, tell)
+		case group.CreateInternalTopics:
+			g.createInternalTopics(g.ctx, task, tell)
 		}
 	})
 }
