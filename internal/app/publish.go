@@ -84,6 +84,7 @@ func (n *Node) consumerGroup(name string) consumer.Config {
 	return consumer.Config{
 		SessionTimeout: c.Session, HeartbeatInterval: c.Heartbeat, AssignmentInterval: c.Assignment,
 		RegexRefresh: c.RegexRefresh, MaxSize: c.MaxSize, Assignors: c.Assignors,
+		Upgrade: c.MayUpgrade, Downgrade: c.MayDowngrade, ClassicMaxSize: n.Config.Groups.MaxSize,
 	}
 }
 

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,7 +20,16 @@ type ConsumerGroupsConfig struct {
 	RegexRefresh              time.Duration
 	MaxSize                   int
 	Assignors                 []string // the default first
+	MayUpgrade, MayDowngrade  bool     // group.consumer.migration.policy
 }
+
+// The policies of group.consumer.migration.policy.
+const (
+	migrateBoth = "bidirectional"
+	migrateUp   = "upgrade"
+	migrateDown = "downgrade"
+	migrateNot  = "disabled"
+)
 
 var brokerConsumerGroups = []Def{
 	{Name: "group.coordinator.rebalance.protocols", Kind: List, Default: "classic,consumer,streams", valid: oneOf("classic", "consumer", "share", "streams"),
@@ -46,6 +56,8 @@ var brokerConsumerGroups = []Def{
 		Doc: "Most members of one group of the consumer protocol."},
 	{Name: "group.consumer.assignors", Kind: List, Default: "uniform,range", valid: rule{why: knownAssignors, words: "uniform, range"},
 		Doc: "Assignors that members may ask for; the first is the default. Classes of one's own are not supported."},
+	{Name: "group.consumer.migration.policy", Kind: String, Default: migrateBoth, valid: rule{why: knownPolicy, words: "bidirectional, upgrade, downgrade, disabled"},
+		Doc: "Whether a group with members goes from the classic protocol to the consumer protocol when a member of that joins, and back when the last one leaves. With disabled, classic members are not let into groups of the consumer protocol."},
 	{Name: "group.consumer.regex.refresh.interval.ms", Kind: Int, Default: "600000", valid: atLeast(10_000), Internal: true,
 		Doc: "Time after which the topics of regular expressions are looked up again."},
 }
@@ -62,8 +74,16 @@ func knownAssignors(v value) string {
 	return ""
 }
 
+func knownPolicy(v value) string {
+	if slices.Contains([]string{migrateBoth, migrateUp, migrateDown, migrateNot}, strings.ToLower(v.s)) {
+		return ""
+	}
+	return "Invalid value " + v.s + " for configuration {}: String must be one of (case insensitive): UPGRADE, DOWNGRADE, DISABLED, BIDIRECTIONAL"
+}
+
 func readConsumerGroups(r reader) ConsumerGroupsConfig {
 	ms := func(key string) time.Duration { return r.ms("group.consumer." + key) }
+	policy := strings.ToLower(r.text("group.consumer.migration.policy"))
 	return ConsumerGroupsConfig{
 		Enabled: slices.Contains(r.list("group.coordinator.rebalance.protocols"), "consumer"),
 		Session: ms("session.timeout.ms"), MinSession: ms("min.session.timeout.ms"), MaxSession: ms("max.session.timeout.ms"),
@@ -71,6 +91,7 @@ func readConsumerGroups(r reader) ConsumerGroupsConfig {
 		Assignment: ms("assignment.interval.ms"), MinAssignment: ms("min.assignment.interval.ms"), MaxAssignment: ms("max.assignment.interval.ms"),
 		RegexRefresh: ms("regex.refresh.interval.ms"),
 		MaxSize:      int(r.num("group.consumer.max.size")), Assignors: r.list("group.consumer.assignors"),
+		MayUpgrade: policy == migrateBoth || policy == migrateUp, MayDowngrade: policy == migrateBoth || policy == migrateDown,
 	}
 }
 

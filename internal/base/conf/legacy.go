@@ -117,8 +117,6 @@ var legacyAbsent = []legacy{
 		below("transaction.", "abort.timed.out.transaction.cleanup.interval.ms max.timeout.ms partition.verification.enable remove.expired.transaction.cleanup.interval.ms"),
 		below("transaction.state.log.", "load.buffer.size min.isr num.partitions replication.factor segment.bytes")),
 		why: "transactions are not there yet"},
-	{names: words("group.consumer.migration.policy"),
-		why: "groups with members keep their protocol"},
 	{names: slices.Concat(
 		below("group.share.", "assignment.interval.ms assignors delivery.count.limit heartbeat.interval.ms initialize.retry.interval.ms max.assignment.interval.ms max.delivery.count.limit"),
 		below("group.share.", "max.heartbeat.interval.ms max.partition.max.record.locks max.record.lock.duration.ms max.session.timeout.ms max.share.sessions max.size min.assignment.interval.ms"),

@@ -90,26 +90,32 @@ func (t *turn) work(id string) *consumer.Turn {
 }
 
 // take makes what a group's turn asks for this turn's own.
-func (t *turn) take(id string, out consumer.Out) {
+func (t *turn) take(id string, w *consumer.Turn) {
+	out := w.Out
 	if len(out.Records) > 0 {
 		t.out.Records = append(t.out.Records, out.Records...)
 		t.watch(change{id})
 	}
 	for _, timer := range out.Timers {
-		at := machine.TimerID{Kind: ConsumerSessionTimer, Of: id, Member: timer.Member}
-		if timer.Kind == consumer.Rebalance {
-			at.Kind = RebalanceTimer
-		}
+		at := machine.TimerID{Kind: timerKinds[timer.Kind], Of: id, Member: timer.Member}
 		if timer.Stop {
 			t.disarm(at)
 		} else {
 			t.arm(at, timer.After)
 		}
 	}
+	if out.Downgrade != nil {
+		t.downgrade(id, w, out.Downgrade)
+	}
 	if out.Resolve != nil {
 		t.s.resolving[id] = struct{}{}
 		t.out.Tasks = append(t.out.Tasks, ResolveRegexes{Group: id, Regexes: out.Resolve})
 	}
+}
+
+// timerKinds are the Shard's kinds for those of the groups of the new protocol.
+var timerKinds = [...]machine.TimerKind{
+	consumer.Session: ConsumerSessionTimer, consumer.Rebalance: RebalanceTimer, consumer.Join: ConsumerJoinTimer, consumer.Sync: ConsumerSyncTimer,
 }
 
 func (t *turn) consumersLoaded() {
@@ -122,7 +128,7 @@ func (t *turn) startTimers(id string) {
 	if g, ok := t.s.consumers.Get(id); ok {
 		w := t.work(id)
 		w.StartTimers(g)
-		t.take(id, w.Out)
+		t.take(id, w)
 	}
 }
 
@@ -132,7 +138,7 @@ type change struct{ group string }
 func (change) committed(*turn) {}
 
 // failed starts the timers of members that are back, or still there: those that ended with the records did so at once.
-func (c change) failed(t *turn, _ error) { t.startTimers(c.group) }
+func (c change) failed(t *turn, _ error) { t.revive(c.group) }
 
 func keys[V any](all func(func(string, V) bool)) func(func(string) bool) {
 	return maps.Keys(maps.Collect(all))
@@ -143,12 +149,9 @@ func (t *turn) consumerExpired(id machine.TimerID) {
 	if !ok {
 		return
 	}
-	w, kind := t.work(id.Of), consumer.Session
-	if id.Kind == RebalanceTimer {
-		kind = consumer.Rebalance
-	}
-	w.Expired(g, kind, id.Member)
-	t.take(id.Of, w.Out)
+	w := t.work(id.Of)
+	w.Expired(g, consumer.TimerKind(slices.Index(timerKinds[:], id.Kind)), id.Member)
+	t.take(id.Of, w)
 }
 
 func (t *turn) resolved(ev Resolved) {
@@ -156,7 +159,7 @@ func (t *turn) resolved(ev Resolved) {
 	if g, ok := t.s.consumers.Get(ev.Group); ok {
 		w := t.work(ev.Group)
 		w.Resolved(g, ev.Found)
-		t.take(ev.Group, w.Out)
+		t.take(ev.Group, w)
 	}
 }
 
@@ -192,25 +195,25 @@ func (t *turn) consumerHeartbeat(r machine.Request, req *kmsg.ConsumerGroupHeart
 		t.reply(waiterOf(r), consumerError(err))
 		return
 	}
-	g, way, err := t.consumerGroup(req)
+	w := t.work(req.Group)
+	g, way, err := t.consumerGroup(req, w)
 	if err != nil {
 		t.reply(waiterOf(r), consumerError(err))
 		return
 	}
-	w := t.work(g.ID)
 	resp, err := w.Heartbeat(g, consumer.Client{ID: r.ClientID, Host: r.ClientHost}, req)
 	if err != nil {
 		t.reply(waiterOf(r), consumerError(err))
 		return
 	}
 	way()
-	t.take(g.ID, w.Out)
+	t.take(g.ID, w)
 	t.replyAfterCommit(waiterOf(r), resp)
 }
 
-// consumerGroup finds the group of a heartbeat. Who joins makes it where there is none, or only a classic one without
-// members, which way removes.
-func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest) (g *consumer.Group, way func(), _ error) {
+// consumerGroup finds the group of a heartbeat, which w is the turn of. Who joins makes it where there is none, or out of a classic
+// one, which way removes.
+func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest, w *consumer.Turn) (g *consumer.Group, way func(), _ error) {
 	if g, ok := t.s.consumers.Get(req.Group); ok {
 		return g, func() {}, nil
 	}
@@ -228,9 +231,8 @@ func (t *turn) consumerGroup(req *kmsg.ConsumerGroupHeartbeatRequest) (g *consum
 		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound, Message: fmt.Sprintf("Group %s not found.", req.Group)}
 	case classic != nil && req.MemberEpoch != 0:
 		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound, Message: fmt.Sprintf("Group %s is not a consumer group.", req.Group)}
-	case classic != nil && (classic.state != empty || len(classic.pendingJoin) > 0):
-		return nil, nil, &consumer.Refusal{Is: kerr.GroupIDNotFound,
-			Message: fmt.Sprintf("Cannot upgrade classic group %s to consumer group because online upgrade is disabled.", req.Group)}
+	case classic != nil && classic.state != empty:
+		return t.upgrade(classic, w)
 	}
 	return consumer.NewGroup(strings.Clone(req.Group), t.s.history), func() {
 		if classic != nil {
@@ -255,13 +257,7 @@ func (t *turn) makeWay(id string, isNew bool) error {
 		return nil
 	}
 	g, ok := t.s.consumers.Get(id)
-	switch {
-	case !ok:
-		return nil
-	case g.Members() > 0:
-		return fmt.Errorf("group %q has members of the new consumer protocol: %w", id, kerr.InconsistentGroupProtocol)
-	}
-	if isNew {
+	if ok && isNew {
 		t.way = g.Tombstones()
 		t.out.Records = append(t.out.Records, t.way...)
 	}

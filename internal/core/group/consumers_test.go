@@ -96,13 +96,7 @@ func (w *world) parseHeartbeat(group string, a args) kmsg.Request {
 				continue
 			}
 			topic := kmsg.ConsumerGroupHeartbeatRequestTopic{TopicID: w.topics.id[name]}
-			for p := range strings.SplitSeq(list, ",") {
-				n, err := strconv.Atoi(p)
-				if err != nil {
-					panic(err)
-				}
-				topic.Partitions = append(topic.Partitions, int32(n))
-			}
+			topic.Partitions = numbers(list)
 			req.Topics = append(req.Topics, topic)
 		}
 	}

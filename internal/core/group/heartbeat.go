@@ -23,6 +23,9 @@ func (t *turn) beat(req *kmsg.HeartbeatRequest) error {
 	if err := checkGroupID(req.Group, false); err != nil {
 		return err
 	}
+	if c, ok := t.s.consumers.Get(req.Group); ok {
+		return t.beatConsumers(c, req)
+	}
 	g := t.s.group(req.Group)
 	if g == nil {
 		return kerr.UnknownMemberID

@@ -43,6 +43,10 @@ func (t *turn) joinGroup(r machine.Request, req *kmsg.JoinGroupRequest) {
 		t.reply(waiterOf(r), joinError(req.MemberID, err))
 		return
 	}
+	if c, ok := t.s.consumers.Get(req.Group); ok && c.Members() > 0 {
+		t.joinConsumers(c, r, req)
+		return
+	}
 	if err := t.makeWay(req.Group, req.MemberID == ""); err != nil {
 		t.reply(waiterOf(r), joinError("", err))
 		return

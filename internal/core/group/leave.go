@@ -41,7 +41,7 @@ func (t *turn) leaveAll(id string, members []kmsg.LeaveGroupRequestMember) []err
 	if c, ok := t.s.consumers.Get(id); ok {
 		w := t.work(id)
 		errs := w.Leave(c, members)
-		t.take(id, w.Out)
+		t.take(id, w)
 		return errs
 	}
 	errs := slices.Repeat([]error{kerr.UnknownMemberID}, len(members))

@@ -28,7 +28,7 @@ var oracleOnly = []string{"hold", "reload", "config", "gone", "grow"}
 // TestScriptsAgainstApacheKafka sends the requests of the scripts to Apache Kafka as well and compares the answers. It
 // needs a broker without groups, started for instance with
 //
-//	interop/kafka-oracle.sh start 29392 DIR group.initial.rebalance.delay.ms=3000 group.consumer.migration.policy=disabled
+//	interop/kafka-oracle.sh start 29392 DIR group.initial.rebalance.delay.ms=3000
 func TestScriptsAgainstApacheKafka(t *testing.T) {
 	if *kafkaAddr == "" {
 		t.Skip("no -kafka")
@@ -63,7 +63,8 @@ func TestScriptsAgainstApacheKafka(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	for _, script := range []string{"one_member", "two_members", "expiry_of_members", "static_members", "static_fencing", "joining", "offsets",
-		"consumers", "consumers_refused", "consumers_offsets", "streams", "streams_topics", "streams_offsets"} {
+		"consumers", "consumers_refused", "consumers_offsets", "streams", "streams_topics", "streams_offsets",
+		"migration_up", "migration_down", "migration_static", "migration_refused"} {
 		t.Run(script, func(t *testing.T) {
 			admin.removeGroups(t)
 			text, err := os.ReadFile("testdata/" + script + ".txt")

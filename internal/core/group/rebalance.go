@@ -160,13 +160,18 @@ func (t *turn) loaded() {
 		if !ok || len(saved.members) == 0 {
 			continue
 		}
-		g := saved.restore(id)
-		t.s.live[id] = g
-		for _, m := range g.members {
-			t.arm(g.session(m.id), m.sessionTimeout)
-		}
-		if len(g.members) > t.s.cfg.MaxSize {
-			t.prepare(g)
-		}
+		t.live(id, saved)
+	}
+}
+
+// live makes a group with members live again.
+func (t *turn) live(id string, saved savedGroup) {
+	g := saved.restore(id)
+	t.s.live[id] = g
+	for _, m := range g.members {
+		t.arm(g.session(m.id), m.sessionTimeout)
+	}
+	if len(g.members) > t.s.cfg.MaxSize {
+		t.prepare(g)
 	}
 }

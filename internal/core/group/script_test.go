@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/core/group/consumer"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the scripts of testdata print now into them")
@@ -139,8 +140,8 @@ func (a args) instance() *string {
 
 // run runs one command. All take g= (the group, "g") and v= (the version, the newest) where they make sense.
 //
-//	join client [id=] [inst=] [proto=name:topic,topic ...] [type=] [session=] [rebalance=]
-//	sync id gen [inst=] [assign=member:bytes ...] [type=] [proto=|none]    beat id gen [inst=]    leave id|+instance ...
+//	join client [id=] [inst=] [proto=name:topic,topic ...] [type=] [session=] [rebalance=] [own=topic:p,p|none]
+//	sync id gen [inst=] [assign=member:bytes|{topic:p,p} ...] [type=] [proto=|none]    beat id gen [inst=]    leave id|+instance ...
 //	commit topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [retention=] [epoch=]
 //	txn topic-partition=offset[:metadata] ... [id=] [gen=] [inst=] [of=producer] [pe=its epoch]    end commit|abort [of=producer]
 //	fetch [all|topic-partition ...] [stable=1]                 forget topic-partition ...
@@ -149,7 +150,7 @@ func (a args) instance() *string {
 //	st id epoch [top=0;in=t;out=r/1;re=r;log=c] [topepoch=] [own=0:1,2/1:0|none] [standby=] [proc=] [ep=port] [epepoch=] [shutdown=1]    streams group ...
 //	describe group ...    list [states=] [types=]    delete group ...    gone topic ...
 //	advance duration      hold    release    fail ERROR    reload    check
-//	config [size=] [metadata=]
+//	config [size=] [metadata=] [policy=bidirectional|upgrade|downgrade|disabled]
 func (w *world) run(fields []string) error {
 	a := parseArgs(fields[1:])
 	if req := w.parseRequest(fields[0], a); req != nil {
@@ -199,6 +200,11 @@ func (w *world) run(fields []string) error {
 	case "config":
 		w.cfg.MaxSize = a.number("size", w.cfg.MaxSize)
 		w.cfg.OffsetMetadataMax = a.number("metadata", w.cfg.OffsetMetadataMax)
+		if policy, ok := a.named["policy"]; ok {
+			of := DefaultConfig(nil).Consumer("")
+			of.Upgrade, of.Downgrade = policy == "bidirectional" || policy == "upgrade", policy == "bidirectional" || policy == "downgrade"
+			w.cfg.Consumer = func(string) consumer.Config { return of }
+		}
 		w.s.cfg = w.cfg
 	default:
 		return fmt.Errorf("no such command")
@@ -228,7 +234,7 @@ func (w *world) parseRequest(command string, a args) kmsg.Request {
 		}
 		for _, part := range strings.Fields(a.text("assign", "")) {
 			member, data, _ := strings.Cut(part, ":")
-			req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: member, MemberAssignment: []byte(data)})
+			req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: member, MemberAssignment: assignmentOf(data)})
 		}
 		return req
 	case "beat":
@@ -317,15 +323,54 @@ func parseJoin(group string, a args) kmsg.Request {
 	req.ProtocolType = a.text("type", consumerProtocol)
 	for _, p := range strings.Fields(a.text("proto", "range:t")) {
 		name, topics, _ := strings.Cut(p, ":")
-		req.Protocols = append(req.Protocols, kmsg.JoinGroupRequestProtocol{Name: name, Metadata: subscription(strings.Split(topics, ","))})
+		req.Protocols = append(req.Protocols, kmsg.JoinGroupRequestProtocol{Name: name, Metadata: subscriptionOf(strings.Split(topics, ","), a)})
 	}
 	return req
+}
+
+// assignmentOf is the bytes as they are, or {topic:p,p} as an assignment of the consumer protocol.
+func assignmentOf(data string) []byte {
+	inner, ok := strings.CutPrefix(strings.TrimSuffix(data, "}"), "{")
+	if !ok {
+		return []byte(data)
+	}
+	m := kmsg.ConsumerMemberAssignment{Version: 1}
+	if name, list, ok := strings.Cut(inner, ":"); ok {
+		m.Topics = append(m.Topics, kmsg.ConsumerMemberAssignmentTopic{Topic: name, Partitions: numbers(list)})
+	}
+	return m.AppendTo(nil)
 }
 
 func subscription(topics []string) []byte {
 	m := kmsg.ConsumerMemberMetadata{}
 	m.Topics = topics
 	return m.AppendTo(nil)
+}
+
+// subscriptionOf is version 1 where what the member has is given, as own=topic:p,p or own=none.
+func subscriptionOf(topics []string, a args) []byte {
+	own, ok := a.named["own"]
+	if !ok {
+		return subscription(topics)
+	}
+	m := kmsg.ConsumerMemberMetadata{Version: 1, Topics: topics, Generation: -1}
+	for _, part := range strings.Fields(own) {
+		if name, list, ok := strings.Cut(part, ":"); ok {
+			m.OwnedPartitions = append(m.OwnedPartitions, kmsg.ConsumerMemberMetadataOwnedPartition{Topic: name, Partitions: numbers(list)})
+		}
+	}
+	return m.AppendTo(nil)
+}
+
+func numbers(list string) (ns []int32) {
+	for p := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(p)
+		if err != nil {
+			panic(err)
+		}
+		ns = append(ns, int32(n))
+	}
+	return ns
 }
 
 func parseCommit(group string, a args) kmsg.Request {

@@ -53,6 +53,7 @@ func DefaultConfig(rnd *rand.Rand) Config {
 			return consumer.Config{
 				SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second, AssignmentInterval: time.Second,
 				RegexRefresh: 10 * time.Minute, MaxSize: 1<<31 - 1, Assignors: []string{assign.UniformName, assign.RangeName},
+				Upgrade: true, Downgrade: true, ClassicMaxSize: 1<<31 - 1,
 			}
 		},
 		Share:   func(string) share.Config { return share.DefaultConfig() },
@@ -133,6 +134,8 @@ const (
 	StreamsSessionTimer                            // a heartbeat of a member of a streams group
 	StreamsRebalanceTimer                          // the giving up of tasks by a member of a streams group
 	StreamsDelayTimer                              // members that join a new streams group
+	ConsumerJoinTimer                              // the JoinGroup of a classic member of a group of the new protocol
+	ConsumerSyncTimer                              // its SyncGroup
 )
 
 // Step implements machine.Machine. It answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, TxnOffsetCommit, OffsetFetch (v8
@@ -224,7 +227,7 @@ func (t *turn) timerFired(id machine.TimerID) {
 		t.syncTimeout(id.Of)
 	case ExpiryTimer:
 		t.sweep()
-	case ConsumerSessionTimer, RebalanceTimer:
+	case ConsumerSessionTimer, RebalanceTimer, ConsumerJoinTimer, ConsumerSyncTimer:
 		t.consumerExpired(id)
 	case ShareSessionTimer:
 		t.shareExpired(id.Of, id.Member)

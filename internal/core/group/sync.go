@@ -15,6 +15,10 @@ import (
 const syncNamesProtocol = 5
 
 func (t *turn) syncGroup(r machine.Request, req *kmsg.SyncGroupRequest) {
+	if c, ok := t.s.consumers.Get(req.Group); ok && (r.Version < syncNamesProtocol || req.ProtocolType != nil && req.Protocol != nil) {
+		t.syncConsumers(c, r, req)
+		return
+	}
 	g, err := t.s.checkSync(r, req)
 	if err != nil {
 		t.fail(r, err)

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -181,7 +182,8 @@ func (w *world) fail(err error) {
 
 // kindNames are those of timers in scripts.
 var kindNames = [...]string{SessionTimer: "session", JoinTimer: "join", SyncTimer: "sync", ExpiryTimer: "expiry", ConsumerSessionTimer: "consumer session", RebalanceTimer: "rebalance", ShareSessionTimer: "share session",
-	StreamsSessionTimer: "streams session", StreamsRebalanceTimer: "streams rebalance", StreamsDelayTimer: "streams delay"}
+	StreamsSessionTimer: "streams session", StreamsRebalanceTimer: "streams rebalance", StreamsDelayTimer: "streams delay",
+	ConsumerJoinTimer: "consumer join", ConsumerSyncTimer: "consumer sync"}
 
 func nameOf(id machine.TimerID) string {
 	return fmt.Sprint(kindNames[id.Kind], " ", id.Of, " ", id.Member)
@@ -299,7 +301,7 @@ func (w *world) show(resp kmsg.Response) string {
 	case *kmsg.SyncGroupResponse:
 		fmt.Fprintf(&b, "sync %s", errName(resp.ErrorCode))
 		if resp.ErrorCode == 0 {
-			fmt.Fprintf(&b, " type=%s proto=%s assignment=%q", deref(resp.ProtocolType), deref(resp.Protocol), resp.MemberAssignment)
+			fmt.Fprintf(&b, " type=%s proto=%s assignment=%s", deref(resp.ProtocolType), deref(resp.Protocol), showEmbedded(resp.MemberAssignment))
 		}
 	case *kmsg.HeartbeatResponse:
 		fmt.Fprintf(&b, "beat %s", errName(resp.ErrorCode))
@@ -375,11 +377,24 @@ func (w *world) showDescribed(g kmsg.DescribeGroupsResponseGroup) string {
 	s := fmt.Sprintf("%s %s type=%s proto=%s", errName(g.ErrorCode), g.State, g.ProtocolType, g.Protocol)
 	var members []string
 	for _, m := range g.Members {
-		members = append(members, fmt.Sprintf(" [%s %s %s%s %s %q]", m.MemberID, deref(m.InstanceID), m.ClientID, m.ClientHost,
-			showSubscription(m.ProtocolMetadata), m.MemberAssignment))
+		members = append(members, fmt.Sprintf(" [%s %s %s%s %s %s]", m.MemberID, deref(m.InstanceID), m.ClientID, m.ClientHost,
+			showSubscription(m.ProtocolMetadata), showEmbedded(m.MemberAssignment)))
 	}
 	slices.Sort(members)
 	return w.short(s + strings.Join(members, ""))
+}
+
+// showEmbedded prints an assignment of the consumer protocol by its partitions, and any other as it is.
+func showEmbedded(assignment []byte) string {
+	var a kmsg.ConsumerMemberAssignment
+	if len(assignment) < 6 || a.ReadFrom(assignment) != nil || !bytes.Equal(a.AppendTo(nil), assignment) {
+		return fmt.Sprintf("%q", assignment)
+	}
+	var topics []string
+	for _, t := range a.Topics {
+		topics = append(topics, fmt.Sprint(t.Topic, ":", slices.Sorted(slices.Values(t.Partitions))))
+	}
+	return fmt.Sprintf("v%d{%s}", a.Version, strings.Join(topics, " "))
 }
 
 func showFetched(resp *kmsg.OffsetFetchResponse) string {
@@ -440,8 +455,8 @@ func (w *world) showRecord(rec machine.Record) string {
 		} else {
 			fmt.Fprintf(&b, " v%d type=%s gen=%d proto=%s leader=%s since=%d", rec.Value[1], g.protocolType, g.generation, g.protocol, g.leader, g.stateSince)
 			for _, m := range g.members {
-				fmt.Fprintf(&b, " [%s %s %s%s %s %s %s %q]", m.id, deref(m.instance), m.clientID, m.clientHost, m.rebalanceTimeout,
-					m.sessionTimeout, showSubscription(m.subscription), m.assignment)
+				fmt.Fprintf(&b, " [%s %s %s%s %s %s %s %s]", m.id, deref(m.instance), m.clientID, m.clientHost, m.rebalanceTimeout,
+					m.sessionTimeout, showSubscription(m.subscription), showEmbedded(m.assignment))
 			}
 		}
 	case share.EpochKind, share.MemberKind, share.TargetEpochKind, share.TargetKind, share.AssignmentKind, share.StateKind:

@@ -31,6 +31,7 @@ type Group struct {
 	// subscribed is the topics of all members, and uses how many members have a regular expression; nil when not known.
 	subscribed []string
 	uses       map[string]int
+	called     map[string]bool // classic members that were told to join: their Join timers run
 }
 
 type none struct{}

@@ -76,6 +76,7 @@ func (t *Turn) Heartbeat(g *Group, from Client, req *kmsg.ConsumerGroupHeartbeat
 	if err != nil {
 		return nil, err
 	}
+	t.stopClassic(g, b.member) // it was one before
 	t.arm(Session, m.ID, t.Config.SessionTimeout)
 	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
 	resp.MemberID, resp.MemberEpoch = &m.ID, m.Epoch
@@ -113,7 +114,7 @@ func (t *Turn) begin(g *Group, req *kmsg.ConsumerGroupHeartbeatRequest) (beginni
 		id = t.NewID()
 	}
 	if req.InstanceID != nil {
-		old, err := g.static(*req.InstanceID, id, joins)
+		old, err := g.static(*req.InstanceID, id, joins, false)
 		if err != nil {
 			return b, err
 		}
@@ -135,9 +136,9 @@ func (g *Group) unknown(member string) error {
 	return refuse(kerr.UnknownMemberID, "Member %s is not a member of group %s.", member, g.ID)
 }
 
-// static finds the member that has the instance id. Who joins may take its place once it has left for a while; everybody
-// else must be it.
-func (g *Group) static(instance, member string, joins bool) (*Member, error) {
+// static finds the member that has the instance id. Who joins may take its place once it has left for a while, or when one of the
+// two is classic; everybody else must be it.
+func (g *Group) static(instance, member string, joins, classic bool) (*Member, error) {
 	id, ok := g.instances.Get(instance)
 	m := g.Member(id)
 	switch {
@@ -145,7 +146,7 @@ func (g *Group) static(instance, member string, joins bool) (*Member, error) {
 		return nil, nil
 	case !ok || m == nil:
 		return nil, refuse(kerr.UnknownMemberID, "Instance id %s is unknown.", instance)
-	case joins && m.Classic == nil && m.Epoch != StaticLeftEpoch:
+	case joins && !classic && m.Classic == nil && m.Epoch != StaticLeftEpoch:
 		return nil, refuse(kerr.UnreleasedInstanceID, "Static member %s with instance id %s cannot join the group because the instance id is owned by %s member.", member, instance, id)
 	case !joins && id != member:
 		return nil, refuse(kerr.FencedInstanceID, "Static member %s with instance id %s was fenced by member %s.", member, instance, id)
@@ -161,6 +162,7 @@ func (t *Turn) replace(g *Group, old *Member, id string) beginning {
 		t.record(memberTombstones(g.ID, old.ID)...)
 		t.stop(Session, old.ID)
 		t.stop(Rebalance, old.ID)
+		t.stopClassic(g, old)
 	}
 	t.record(memberRecord(g.ID, m), targetRecord(g.ID, id, g.lastTarget(old.ID, "")), assignmentRecord(g.ID, m))
 	return beginning{g: g, member: m, replaced: old.ID}
@@ -264,6 +266,9 @@ func (t *Turn) reconcile(b beginning, m *Member, e epochs, target assign.Assignm
 		return next
 	}
 	t.record(assignmentRecord(b.g.ID, next))
+	if m.Classic != nil {
+		return next // its timers are those of JoinGroup and SyncGroup
+	}
 	if next.State == UnrevokedPartitions {
 		t.arm(Rebalance, next.ID, next.RebalanceTimeout)
 	} else {
@@ -284,7 +289,7 @@ func (t *Turn) Leave(g *Group, who []kmsg.LeaveGroupRequestMember) []error {
 			if id == "" {
 				id, _ = g.instances.Get(*w.InstanceID)
 			}
-			m, errs[i] = g.static(*w.InstanceID, id, false)
+			m, errs[i] = g.static(*w.InstanceID, id, false, false)
 		} else if m == nil {
 			errs[i] = g.unknown(w.MemberID)
 		}
@@ -303,7 +308,7 @@ func (t *Turn) leave(g *Group, req *kmsg.ConsumerGroupHeartbeatRequest) (*kmsg.C
 	m := g.Member(req.MemberID)
 	if req.InstanceID != nil {
 		var err error
-		if m, err = g.static(*req.InstanceID, req.MemberID, false); err != nil {
+		if m, err = g.static(*req.InstanceID, req.MemberID, false, false); err != nil {
 			return nil, err
 		}
 	} else if m == nil {

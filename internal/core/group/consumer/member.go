@@ -112,7 +112,7 @@ func (m *Member) ReconciledTo(epoch int32) bool { return m.State == Stable && m.
 func (m *Member) describesAs(other *Member) bool {
 	return sameString(m.Instance, other.Instance) && sameString(m.Rack, other.Rack) && sameString(m.Assignor, other.Assignor) &&
 		m.Client == other.Client && m.Host == other.Host && m.Regex == other.Regex && m.RebalanceTimeout == other.RebalanceTimeout &&
-		slices.Equal(m.Topics, other.Topics) && m.Classic == other.Classic
+		slices.Equal(m.Topics, other.Topics) && sameClassic(m.Classic, other.Classic)
 }
 
 func (m *Member) assignedLike(other *Member) bool {

@@ -19,6 +19,10 @@ type Config struct {
 	RegexRefresh       time.Duration // group.consumer.regex.refresh.interval.ms
 	MaxSize            int           // group.consumer.max.size
 	Assignors          []string      // group.consumer.assignors, the default first
+	// Upgrade and Downgrade tell whether groups with members change their protocol (group.consumer.migration.policy). Without either,
+	// classic members are not let in.
+	Upgrade, Downgrade bool
+	ClassicMaxSize     int // group.max.size: a larger group stays
 }
 
 // regexPause is the least time between two resolutions of a group's regular expressions.
@@ -40,6 +44,8 @@ type Out struct {
 	Records []machine.Record
 	Timers  []Timer
 	Resolve []string // regular expressions whose topics are to be found and given to Resolved
+	// Downgrade is the classic group that takes this one's place; nil for none.
+	Downgrade *Downgrade
 }
 
 // Timer moves a member's timer to After from now, or stops it when Stop is set.
@@ -57,6 +63,8 @@ type TimerKind int8
 const (
 	Session   TimerKind = iota // a heartbeat
 	Rebalance                  // the giving up of partitions
+	Join                       // the JoinGroup of a classic member that was told to join
+	Sync                       // the SyncGroup of a classic member that has joined
 )
 
 // Refusal is an error with the words that a client is told.
@@ -85,6 +93,11 @@ func (t *Turn) stop(kind TimerKind, member string) {
 // StartTimers is for a group that was read from the log, or some of whose records were not appended.
 func (t *Turn) StartTimers(g *Group) {
 	for id, m := range g.members.All() {
+		if m.Classic != nil {
+			t.arm(Session, id, m.Classic.SessionTimeout)
+			t.stop(Sync, id) // a JoinGroup whose records were lost is sent again
+			continue
+		}
 		t.arm(Session, id, t.Config.SessionTimeout)
 		if m.State == UnrevokedPartitions {
 			t.arm(Rebalance, id, m.RebalanceTimeout)
@@ -92,17 +105,28 @@ func (t *Turn) StartTimers(g *Group) {
 	}
 }
 
-// Expired is for a timer that fired. A member that did not send a heartbeat, or did not give up partitions, is put out.
+// Expired is for a timer that fired. A member that did not send a heartbeat, or did not give up partitions, is put out, and so is a
+// classic one that did not join when it was told to, or did not fetch what it has.
 func (t *Turn) Expired(g *Group, kind TimerKind, member string) {
 	m := g.Member(member)
-	if m == nil || kind == Rebalance && m.State != UnrevokedPartitions {
+	if kind == Join {
+		g.rejoined(member)
+	}
+	switch {
+	case m == nil,
+		kind == Rebalance && (m.State != UnrevokedPartitions || m.Classic != nil),
+		(kind == Join || kind == Sync) && m.Classic == nil:
 		return
 	}
 	t.fence(g, m)
 }
 
-// fence puts members out of the group.
+// fence puts members out of the group. When only classic ones are left the group may become a classic one.
 func (t *Turn) fence(g *Group, members ...*Member) {
+	if len(members) < g.Members() && t.mayDowngrade(g, members...) {
+		t.downgrade(g, members, nil, nil)
+		return
+	}
 	v := view{g: g, without: make(map[string]bool)}
 	users := make(map[string]int)
 	for _, m := range members {
@@ -110,6 +134,7 @@ func (t *Turn) fence(g *Group, members ...*Member) {
 		t.record(memberTombstones(g.ID, m.ID)...)
 		t.stop(Session, m.ID)
 		t.stop(Rebalance, m.ID)
+		t.stopClassic(g, m)
 		if m.Regex != "" {
 			users[m.Regex]++
 		}
@@ -122,6 +147,15 @@ func (t *Turn) fence(g *Group, members ...*Member) {
 	e := g.now()
 	e.group, e.hash = e.group+1, t.hash(v.topics())
 	t.record(epochRecord(g.ID, e))
+}
+
+// stopClassic ends the timers that only a classic member has.
+func (t *Turn) stopClassic(g *Group, m *Member) {
+	if m.Classic != nil {
+		t.stop(Join, m.ID)
+		t.stop(Sync, m.ID)
+		g.rejoined(m.ID)
+	}
 }
 
 // Tombstones take the group out of the log.
