@@ -56,23 +56,22 @@ func (s *Server) WriteTxnMarkers(ctx context.Context, req *kmsg.WriteTxnMarkersR
 	ctx, cancel := context.WithTimeout(ctx, markersTimeout)
 	defer cancel()
 	m := &marking{s: s, resp: kmsg.NewPtrWriteTxnMarkersResponse()}
-	m.resp.Markers = make([]kmsg.WriteTxnMarkersResponseMarker, len(req.Markers))
 	for i := range req.Markers {
-		m.marker(&req.Markers[i], &m.resp.Markers[i])
+		if answer := m.marker(&req.Markers[i]); len(answer.Topics) > 0 {
+			m.resp.Markers = append(m.resp.Markers, answer)
+		}
 	}
 	m.wait(ctx)
 	return m.resp
 }
 
-// marker appends one marker to its partitions, to each once.
-func (m *marking) marker(r *kmsg.WriteTxnMarkersRequestMarker, answer *kmsg.WriteTxnMarkersResponseMarker) {
-	*answer = kmsg.NewWriteTxnMarkersResponseMarker()
+// marker appends one marker to its partitions, to each once. As in Apache Kafka, what names no partition has no answer.
+func (m *marking) marker(r *kmsg.WriteTxnMarkersRequestMarker) kmsg.WriteTxnMarkersResponseMarker {
+	answer := kmsg.NewWriteTxnMarkersResponseMarker()
 	answer.ProducerID = r.ProducerID
-	answer.Topics = make([]kmsg.WriteTxnMarkersResponseMarkerTopic, len(r.Topics))
 	seen := map[*partition.Partition]bool{}
-	for i, t := range r.Topics {
-		at := &answer.Topics[i]
-		*at = kmsg.NewWriteTxnMarkersResponseMarkerTopic()
+	for _, t := range r.Topics {
+		at := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
 		at.Topic = t.Topic
 		at.Partitions = make([]kmsg.WriteTxnMarkersResponseMarkerTopicPartition, 0, len(t.Partitions)) // waits point into it
 		for _, p := range t.Partitions {
@@ -91,18 +90,25 @@ func (m *marking) marker(r *kmsg.WriteTxnMarkersRequestMarker, answer *kmsg.Writ
 			}
 			last.ErrorCode = m.s.markerCode(err, tp)
 		}
+		if len(at.Partitions) > 0 {
+			answer.Topics = append(answer.Topics, at)
+		}
 	}
+	return answer
 }
 
 // markable finds the partition, unless the marker cannot be one, or the topic has a coordinator's records that are in no transaction.
 func (s *Server) markable(tp kafka.TopicPartition, r *kmsg.WriteTxnMarkersRequestMarker) (*partition.Partition, error) {
+	part, err := s.hosted(tp)
 	switch {
-	case r.ProducerID < 0 || r.ProducerEpoch < 0:
-		return nil, fmt.Errorf("marker of producer %d with epoch %d: %w", r.ProducerID, r.ProducerEpoch, kerr.InvalidRequest)
+	case err != nil:
+		return nil, err
+	case r.ProducerID < 0 || r.ProducerEpoch < 0 || r.TransactionVersion < 0:
+		return nil, fmt.Errorf("marker of producer %d with epoch %d, transaction.version %d: %w", r.ProducerID, r.ProducerEpoch, r.TransactionVersion, kerr.InvalidRequest)
 	case kafka.IsInternalTopic(tp.Topic) && tp.Topic != kafka.OffsetsTopic:
 		return nil, fmt.Errorf("%s takes no part in transactions: %w", tp.Topic, kerr.InvalidTopicException)
 	}
-	return s.hosted(tp)
+	return part, nil
 }
 
 // append appends one marker, and notes what is to be waited for.

@@ -138,6 +138,7 @@ func TestMarkersThatAreRefused(t *testing.T) {
 		"old epoch":          {markerOf(7, 2, 0, true, 0, tp), kerr.InvalidProducerEpoch},
 		"epoch not raised":   {markerOf(7, 3, 0, true, 2, tp), kerr.InvalidProducerEpoch},
 		"no producer":        {markerOf(-1, 3, 0, true, 0, tp), kerr.InvalidRequest},
+		"no version":         {markerOf(7, 4, 0, true, -1, tp), kerr.InvalidRequest},
 		"no epoch":           {markerOf(7, -1, 0, true, 0, tp), kerr.InvalidRequest},
 		"internal topic":     {markerOf(7, 4, 0, true, 2, at("__transaction_state", 0)), kerr.InvalidTopicException},
 	} {

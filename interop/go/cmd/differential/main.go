@@ -86,6 +86,7 @@ func run(kafkaAddr, ourAddr, file, only string, verbose bool) error {
 	all.configs()
 	all.groups()
 	all.consumerGroups()
+	all.markers()
 	all.cluster()
 	others, deliberate := 0, 0
 	for _, s := range all {
