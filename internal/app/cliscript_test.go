@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/base/vfs"
 )
@@ -189,7 +190,7 @@ func TestAGroupInUseIsShownAndLeftAlone(t *testing.T) {
 	<-joined
 	s := &session{w: w, home: t.TempDir()}
 	shown := s.run("group describe billing", "")
-	for _, want := range []string{"group billing  state Stable  coordinator 1 (NODE)  assignor cooperative-sticky  members 1  lag ? (?s)", "reader  127.0.0.1  orders:0,1,2", "orders          1  ?            0  ?    ?"} {
+	for _, want := range []string{"group billing  classic  state Stable  coordinator 1 (NODE)  assignor cooperative-sticky  members 1  lag ? (?s)", "reader  127.0.0.1  orders:0,1,2", "orders          1  ?            0  ?    ?"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("describe:\n%s\nhas no %q", shown, want)
 		}
@@ -201,6 +202,46 @@ func TestAGroupInUseIsShownAndLeftAlone(t *testing.T) {
 		if got := s.run(command, ""); got != want {
 			t.Errorf("%s: %s", command, got)
 		}
+	}
+}
+
+// The same goes for a group of the consumer protocol, which is asked for by requests of its own.
+func TestAConsumerGroupInUseIsShownAndLeftAlone(t *testing.T) {
+	w := newWorld(t, vfs.NewMem(), nil)
+	w.start()
+	defer w.stop()
+	w.create("orders", nil)
+	w.produce("orders", "1", "2")
+	join := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	join.Group, join.MemberID, join.RebalanceTimeoutMillis = "billing", "a-member", 1000
+	join.SubscribedTopicNames, join.Topics = []string{"orders"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	if resp, err := join.RequestWith(w.ctx, w.client); err != nil || resp.ErrorCode != 0 {
+		t.Fatal(err, resp)
+	}
+	s := &session{w: w, home: t.TempDir()}
+	for command, want := range map[string]string{
+		"group list":                     "billing  Stable  consumer  consumer            1\n",
+		"group list --protocol Consumer": "billing  Stable",
+		"group describe billing":         "group billing  consumer  state Stable  coordinator 1 (NODE)  assignor uniform  members 1  lag ? (?s)",
+		"group describe  billing":        "127.0.0.1  orders:0,1,2",
+		"group describe billing -o json": `"groupType": "consumer"`,
+		"group reset-offsets billing --to latest --topic orders --execute": "it is in use by 1 member (state Stable): stop them first\n? 1\n",
+		"group delete billing --execute":                                   "it is in use by 1 member (state Stable): stop them first\n? 1\n",
+	} {
+		if got := s.run(command, ""); !strings.Contains(got, want) {
+			t.Errorf("%s:\n%s\nhas no %q", command, got, want)
+		}
+	}
+	if got := s.run("group list --protocol classic", ""); strings.Contains(got, "billing") {
+		t.Errorf("group list --protocol classic: %s", got)
+	}
+	leave := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	leave.Group, leave.MemberID, leave.MemberEpoch = "billing", "a-member", -1
+	if resp, err := leave.RequestWith(w.ctx, w.client); err != nil || resp.ErrorCode != 0 {
+		t.Fatal(err, resp)
+	}
+	if got := s.run("group delete billing --execute", ""); strings.Contains(got, "!") {
+		t.Errorf("group delete: %s", got)
 	}
 }
 

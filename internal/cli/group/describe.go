@@ -23,6 +23,7 @@ type described struct {
 	State       string      `json:"state"`
 	Protocol    string      `json:"protocol"`
 	Type        string      `json:"protocolType"`
+	Kind        string      `json:"groupType"`
 	Coordinator coordinator `json:"coordinator"`
 	Lag         int64       `json:"lag"`
 	LagSeconds  float64     `json:"lagSeconds"` // the longest of its partitions
@@ -106,7 +107,7 @@ func (c *commands) describeOne(ctx context.Context, name string) (described, err
 			return missing("describe", name)
 		}
 		d = described{
-			Name: name, State: g.State, Protocol: g.Protocol, Type: g.ProtocolType, Members: members(g),
+			Name: name, State: g.State, Protocol: g.Protocol, Type: g.ProtocolType, Kind: g.Kind, Members: g.Members,
 			Coordinator: coordinator{g.Coordinator.NodeID, g.Coordinator.Host, g.Coordinator.Port},
 		}
 		at, err := committed(ctx, a, name, nil)
@@ -228,7 +229,7 @@ func fillSeconds(d *described, written map[offsets.Partition]time.Time, now time
 }
 
 func (d described) print(w io.Writer) error {
-	fmt.Fprintf(w, "group %s  state %s  coordinator %d (%s:%d)", d.Name, d.State, d.Coordinator.ID, d.Coordinator.Host, d.Coordinator.Port)
+	fmt.Fprintf(w, "group %s  %s  state %s  coordinator %d (%s:%d)", d.Name, d.Kind, d.State, d.Coordinator.ID, d.Coordinator.Host, d.Coordinator.Port)
 	if d.Protocol != "" {
 		fmt.Fprintf(w, "  assignor %s", d.Protocol)
 	}

@@ -6,10 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/headrace/headrace/internal/cli/offsets"
 	"github.com/headrace/headrace/internal/cli/target"
@@ -37,52 +41,108 @@ type listed struct {
 	State       string `json:"state"`
 	Protocol    string `json:"protocolType"`
 	Coordinator int32  `json:"coordinator"`
+	Type        string `json:"groupType"` // classic, consumer, ...: which protocol its members speak
 }
 
 func (c *commands) list() *cobra.Command {
 	var form *term.Form
-	var states []string
+	var states, types []string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List groups",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.at.Admin(cmd.Context(), func(ctx context.Context, a *kadm.Client) error {
-				groups, err := a.ListGroups(ctx, states...)
+			return c.at.Ask(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
+				list, err := listGroups(ctx, client, states, types)
 				if err != nil {
 					return target.Explain(err, "")
-				}
-				list := []listed{}
-				for _, g := range groups.Sorted() {
-					list = append(list, listed{g.Group, g.State, g.ProtocolType, g.Coordinator})
 				}
 				return c.env.Print(*form, list, term.Table(list,
 					term.Col("name", func(l listed) any { return l.Name }),
 					term.Col("state", func(l listed) any { return l.State }),
 					term.Col("type", func(l listed) any { return l.Protocol }),
+					term.Col("protocol", func(l listed) any { return l.Type }),
 					term.Col("coordinator", func(l listed) any { return l.Coordinator })))
 			})
 		},
 	}
 	cmd.Flags().StringSliceVar(&states, "state", nil, "only groups in these states, such as Stable or Empty")
-	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"Empty", "Stable", "PreparingRebalance", "CompletingRebalance", "Dead"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"Empty", "Stable", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Dead"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringSliceVar(&types, "protocol", nil, "only groups whose members speak these protocols, such as classic or consumer")
+	_ = cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions([]string{"classic", "consumer", "share", "streams"}, cobra.ShellCompDirectiveNoFileComp))
 	form = term.OutputFlag(cmd)
 	return cmd
 }
 
+// listGroups asks every node, sorted by name.
+func listGroups(ctx context.Context, client *kgo.Client, states, types []string) ([]listed, error) {
+	req := kmsg.NewPtrListGroupsRequest()
+	req.StatesFilter, req.TypesFilter = states, types
+	list := []listed{}
+	for _, shard := range client.RequestSharded(ctx, req) {
+		if shard.Err != nil {
+			return nil, shard.Err
+		}
+		resp := shard.Resp.(*kmsg.ListGroupsResponse)
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+			return nil, err
+		}
+		for _, g := range resp.Groups {
+			list = append(list, listed{g.Group, g.GroupState, g.ProtocolType, shard.Meta.NodeID, g.GroupType})
+		}
+	}
+	slices.SortFunc(list, func(a, b listed) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// found is a group as its coordinator describes it.
+type found struct {
+	Name, State  string
+	Kind         string // classic or consumer: the protocol of its members
+	Protocol     string // the assignor
+	ProtocolType string
+	Coordinator  kadm.BrokerDetail
+	Members      []member
+}
+
 // find describes one group and tells whether there is such a group.
-func find(ctx context.Context, a *kadm.Client, name string) (kadm.DescribedGroup, bool, error) {
+func find(ctx context.Context, a *kadm.Client, name string) (found, bool, error) {
 	all, err := a.DescribeGroups(ctx, name)
 	g, ok := all[name]
-	if !ok && err != nil {
-		return g, false, groupError("describe", name, err)
-	}
 	switch {
+	case !ok && err != nil:
+		return found{}, false, groupError("describe", name, err)
 	case errors.Is(g.Err, kerr.GroupIDNotFound):
-		return g, false, nil
+		return findConsumers(ctx, a, name)
 	case g.Err != nil:
-		return g, false, groupError("describe", name, target.Explain(g.Err, g.ErrMessage))
+		return found{}, false, groupError("describe", name, target.Explain(g.Err, g.ErrMessage))
+	case g.State == "Dead":
+		return findConsumers(ctx, a, name)
 	}
-	return g, g.State != "Dead", nil
+	return found{name, g.State, "classic", g.Protocol, g.ProtocolType, g.Coordinator, members(g)}, true, nil
+}
+
+// findConsumers describes a group of the consumer protocol. A cluster that does not have that has no such group.
+func findConsumers(ctx context.Context, a *kadm.Client, name string) (found, bool, error) {
+	all, err := a.DescribeConsumerGroups(ctx, name)
+	g, ok := all[name]
+	switch {
+	case !ok && err != nil, errors.Is(g.Err, kerr.GroupIDNotFound), errors.Is(g.Err, kerr.UnsupportedVersion):
+		return found{}, false, nil
+	case g.Err != nil:
+		return found{}, false, groupError("describe", name, target.Explain(g.Err, ""))
+	}
+	f := found{name, g.State, "consumer", g.AssignorName, "consumer", g.Coordinator, []member{}}
+	for _, m := range g.Members {
+		one := member{ID: m.MemberID, Client: m.ClientID, Host: strings.TrimPrefix(m.ClientHost, "/"), Assignment: []topicAssigned{}}
+		if m.InstanceID != nil {
+			one.Instance = *m.InstanceID
+		}
+		for _, t := range m.Assignment.Sorted() {
+			one.Assignment = append(one.Assignment, topicAssigned{t.Topic, t.Partitions})
+		}
+		f.Members = append(f.Members, one)
+	}
+	return f, true, nil
 }
 
 func missing(verb, name string) error {
@@ -94,9 +154,9 @@ func groupError(verb, name string, err error) error {
 }
 
 // live tells why a group with members cannot be changed.
-func live(verb string, g kadm.DescribedGroup) error {
+func live(verb string, g found) error {
 	n := len(g.Members)
-	return fmt.Errorf("cannot %s group %s: it is in use by %d %s (state %s): stop them first", verb, g.Group, n, term.Plural(n, "member"), g.State)
+	return fmt.Errorf("cannot %s group %s: it is in use by %d %s (state %s): stop them first", verb, g.Name, n, term.Plural(n, "member"), g.State)
 }
 
 // committedOffset is where a group stands in a partition.
