@@ -37,12 +37,13 @@ var otherValue = map[string]string{
 
 // elsewhere are the dynamic keys that give no topic key's default, with the test that shows their effect.
 var elsewhere = []string{
-	"follower.replication.throttled.rate", // TestAThrottledReplicaCatchesUpAtItsRate of internal/cluster
-	"leader.replication.throttled.rate",   // the same
-	"cordoned.log.dirs",                   // TestFencedNodesOnlyFillUpAndCordonedNodesAreLeftOut of core/controller
-	"max.connections",                     // TestALimitOnConnectionsCanBeSetWhileTheNodeRuns
-	"max.connections.per.ip",              // the same
-	"producer.id.expiration.ms",           // TestProducersExpireByTheNewTime
+	"follower.replication.throttled.rate",       // TestAThrottledReplicaCatchesUpAtItsRate of internal/cluster
+	"leader.replication.throttled.rate",         // the same
+	"cordoned.log.dirs",                         // TestFencedNodesOnlyFillUpAndCordonedNodesAreLeftOut of core/controller
+	"max.connections",                           // TestALimitOnConnectionsCanBeSetWhileTheNodeRuns
+	"max.connections.per.ip",                    // the same
+	"producer.id.expiration.ms",                 // TestProducersExpireByTheNewTime
+	"transaction.partition.verification.enable", // TestWithoutVerificationOnlyThoseThatDoNotTellAreAsked of internal/node/api
 }
 
 func set(key, value string) []kadm.AlterConfig {

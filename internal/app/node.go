@@ -205,6 +205,7 @@ func (n *Node) openPartitions(context.Context) (err error) {
 		},
 		FlushMethod:        partition.FlushMethod(n.Config.FlushMethod),
 		ProducerExpiration: func() time.Duration { return n.current.Load().Upkeep.ProducerIDExpiration },
+		VerifyTransactions: func() bool { return n.current.Load().Verification.Enabled },
 		Cleaner:            func() conf.CleanerConfig { return n.current.Load().Cleaner },
 		RetentionInterval:  up.RetentionCheck,
 		CheckpointInterval: up.RecoveryPointCheckpoint,

@@ -144,6 +144,11 @@ func (h Header) LastSequence() int32 {
 	return AddSequence(h.BaseSequence, h.LastOffsetDelta)
 }
 
+// SeemsTransactional looks at one bit of what may be a batch, which is not checked.
+func SeemsTransactional(b []byte) bool {
+	return len(b) >= HeaderSize && b[atMagic] == Magic && Attributes(binary.BigEndian.Uint16(b[atAttributes:])).IsTransactional()
+}
+
 // HasProducer tells whether an idempotent or transactional producer sent the batch.
 func (h Header) HasProducer() bool { return h.ProducerID > kafka.NoProducerID }
 

@@ -2,7 +2,7 @@ package conf
 
 // brokerDefs holds the broker keys that do something on a Headrace node. Keys of Apache Kafka's that do nothing here, and
 // those that must not be accepted, are in legacy.go.
-var brokerDefs = sorted(brokerNode, brokerCluster, brokerReplicas, brokerAdmin, brokerNetwork, brokerTopics, brokerLog, brokerLogTimes, brokerCompaction, brokerMessages, brokerGroups, brokerConsumerGroups, brokerStreamsGroups, brokerShareCoordinator)
+var brokerDefs = sorted(brokerNode, brokerCluster, brokerReplicas, brokerAdmin, brokerNetwork, brokerTopics, brokerLog, brokerLogTimes, brokerCompaction, brokerMessages, brokerGroups, brokerConsumerGroups, brokerStreamsGroups, brokerShareCoordinator, brokerVerification)
 
 var brokerNode = []Def{
 	{Name: "node.id", Kind: Int, Default: "1", valid: atLeast(0),

@@ -113,8 +113,8 @@ var legacyAbsent = []legacy{
 	{names: words("inter.broker.protocol.version log.message.format.version log.message.downconversion.enable controlled.shutdown.max.retries controlled.shutdown.retry.backoff.ms group.coordinator.new.enable"),
 		why: "Apache Kafka 4.0 removed it"},
 	{names: slices.Concat(
-		words("add.partitions.to.txn.retry.backoff.max.ms add.partitions.to.txn.retry.backoff.ms transactional.id.expiration.ms"),
-		below("transaction.", "abort.timed.out.transaction.cleanup.interval.ms max.timeout.ms partition.verification.enable remove.expired.transaction.cleanup.interval.ms"),
+		words("transactional.id.expiration.ms"),
+		below("transaction.", "abort.timed.out.transaction.cleanup.interval.ms max.timeout.ms remove.expired.transaction.cleanup.interval.ms"),
 		below("transaction.state.log.", "load.buffer.size min.isr num.partitions replication.factor segment.bytes")),
 		why: "transactions are not there yet"},
 	{names: slices.Concat(

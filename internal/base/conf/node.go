@@ -47,6 +47,7 @@ type Node struct {
 	Groups   GroupsConfig
 	// ShareCoordinator is what share coordinators keep to.
 	ShareCoordinator ShareCoordinatorConfig
+	Verification     VerificationConfig
 	Admin            AdminConfig
 }
 
@@ -150,6 +151,7 @@ func newNode(l Layers) (n Node, problems []Problem) {
 			InitialRebalanceWait: r.ms("group.initial.rebalance.delay.ms"), MaxSize: int(r.num("group.max.size")),
 		},
 		ShareCoordinator: shareCoordinatorConfig(r),
+		Verification:     verificationConfig(r),
 		Cluster:          clusterConfig(r), Replicas: replicasConfig(r),
 		FlushMethod: FlushMethod(slices.Index([]string{"auto", "fdatasync", "syncfs"}, r.text("flush.method"))),
 		Durability:  Durability(slices.Index([]string{"flush", "os"}, r.text("durability"))),

@@ -4,7 +4,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 
 // groupTable lists the APIs of consumer groups.
 func (s *Server) groupTable() []Entry {
-	return []Entry{
+	t := []Entry{
 		{Key: kmsg.FindCoordinator, Min: 0, Max: 6, Handle: on(s.findCoordinator), Note: "groups and share groups"},
 		{Key: kmsg.JoinGroup, Min: 0, Max: 9, Handle: on(s.joinGroup)},
 		{Key: kmsg.SyncGroup, Min: 0, Max: 5, Handle: on(s.syncGroup)},
@@ -21,4 +21,8 @@ func (s *Server) groupTable() []Entry {
 		{Key: kmsg.ListGroups, Min: 0, Max: 5, Handle: on(s.listGroups)},
 		{Key: kmsg.DeleteGroups, Min: 0, Max: 2, Handle: on(s.deleteGroups)},
 	}
+	if s.Verify != nil {
+		t = append(t, Entry{Key: kmsg.TxnOffsetCommit, Min: 0, Max: 5, Handle: on(s.txnOffsetCommit)})
+	}
+	return t
 }

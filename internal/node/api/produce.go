@@ -44,6 +44,8 @@ type produced struct {
 	resp     *kmsg.ProduceResponse
 	waiter   *await.Waiter
 	waits    []ackWait
+	// unverified is why a transaction may not write to some partitions; nil where it may to all.
+	unverified map[kafka.TopicPartition]error
 }
 
 // ackWait is one batch that is not acknowledged yet.
@@ -56,14 +58,17 @@ type ackWait struct {
 	answer *kmsg.ProduceResponseTopicPartition
 }
 
-// beginProduce appends what a Produce request carries.
+// beginProduce appends what a Produce request carries. It waits for the transaction coordinator where a transaction begins.
 func (s *Server) beginProduce(ctx context.Context, c *Call) transport.Pending {
 	req := c.Request.(*kmsg.ProduceRequest)
 	p := &produced{
 		s: s, client: c.Client, version: c.Version, acks: req.Acks, pause: c.Pause, came: c.Received, resp: kmsg.NewPtrProduceResponse(),
 		deadline: c.Received.Add(time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond),
 	}
-	refused := refuseProduce(req)
+	refused := s.refuseProduce(req)
+	if refused == nil && s.Verify != nil {
+		refused = p.verify(ctx, req)
+	}
 	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	if p.acks != 0 {
 		p.waits = make([]ackWait, 0, batches(req))
@@ -83,9 +88,9 @@ func batches(req *kmsg.ProduceRequest) (n int) {
 }
 
 // refuseProduce is why a request is refused as a whole.
-func refuseProduce(req *kmsg.ProduceRequest) error {
+func (s *Server) refuseProduce(req *kmsg.ProduceRequest) error {
 	switch {
-	case req.TransactionID != nil:
+	case req.TransactionID != nil && s.Verify == nil:
 		return errNoTransactions
 	case req.Acks < -1 || req.Acks > 1:
 		return kerr.InvalidRequiredAcks
@@ -93,7 +98,7 @@ func refuseProduce(req *kmsg.ProduceRequest) error {
 	return nil
 }
 
-// errNoTransactions is the answer to anything transactional. Clients take it as final and show its text.
+// errNoTransactions is the answer to anything transactional where no coordinator is. Clients take it as final and show its text.
 var errNoTransactions = fmt.Errorf("transactions are not supported: %w", kerr.UnsupportedVersion)
 
 func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceResponseTopic, refused error) {
@@ -101,11 +106,8 @@ func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answe
 	answer.Topic, answer.TopicID = t.Topic, t.TopicID
 	answer.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 	name, err := t.Topic, refused
-	if err == nil && p.version >= produceTopicIDs {
-		name, err = p.s.topicName(t.TopicID)
-	}
-	if err == nil && kafka.IsInternalTopic(name) && p.client.ID != adminClient {
-		err = kerr.InvalidTopicException
+	if err == nil {
+		name, err = p.topicName(t)
 	}
 	for i := range t.Partitions {
 		a := &answer.Partitions[i]
@@ -122,6 +124,18 @@ func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answe
 	}
 }
 
+// topicName finds the topic of a part of the request, if it may be written to.
+func (p *produced) topicName(t *kmsg.ProduceRequestTopic) (name string, err error) {
+	name = t.Topic
+	if p.version >= produceTopicIDs {
+		name, err = p.s.topicName(t.TopicID)
+	}
+	if err == nil && kafka.IsInternalTopic(name) && p.client.ID != adminClient {
+		err = kerr.InvalidTopicException
+	}
+	return name, err
+}
+
 // append appends one partition's batch and notes what its acknowledgement waits for.
 func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka.TopicID, records []byte, a *kmsg.ProduceResponseTopicPartition) error {
 	part, err := p.s.hosted(tp)
@@ -134,7 +148,7 @@ func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka
 	now := time.Now()
 	v, err := p.s.inflation.validate(ctx, records, part.Rules(now, p.version >= zstdFrom))
 	if err == nil && v.Header.Attributes.IsTransactional() {
-		err = errNoTransactions
+		err = p.mayWrite(tp)
 	}
 	if err != nil {
 		part.Refused()
@@ -154,6 +168,14 @@ func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka
 		p.waits = append(p.waits, ackWait{part: part, epoch: epoch, next: done.Last + 1, tp: tp, answer: a})
 	}
 	return nil
+}
+
+// mayWrite tells whether a transaction may write to a partition, as far as its coordinator knows.
+func (p *produced) mayWrite(tp kafka.TopicPartition) error {
+	if p.s.Verify == nil {
+		return errNoTransactions
+	}
+	return p.unverified[tp]
 }
 
 // join takes places for all that is waited for. What needs no waiting is settled by the first look in Finish.

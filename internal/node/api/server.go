@@ -87,6 +87,8 @@ type Config struct {
 	Endpoint func(listener string) Endpoint
 	// ControllerAlone leaves only what controllers answer: the node is no broker.
 	ControllerAlone bool
+	// Verify asks transaction coordinators; nil means that there are none: transactions are refused.
+	Verify Verifier
 	// Peers takes what other nodes send; nil means that it is refused.
 	Peers Peers
 	Admin

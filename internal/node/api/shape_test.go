@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/headrace/headrace/internal/node/verify"
 )
 
 // TestShapesAreThoseOfKmsg makes shapes.go from kmsg's source (with -update) and holds it current: order and types of the
@@ -31,7 +33,7 @@ func TestShapesAreThoseOfKmsg(t *testing.T) {
 	b.WriteString("// Code generated from kmsg by go test -run TestShapesAreThoseOfKmsg -update; DO NOT EDIT.\n\npackage api\n\n" +
 		"// shapes are those of the requests that are served, by key. Nothing changes them.\nvar shapes = map[int16]requestShape{\n")
 	keys := slices.Clone(controllerRequests)
-	for _, e := range (&Server{}).table() {
+	for _, e := range wholeTable() {
 		keys = append(keys, e.Key)
 	}
 	slices.Sort(keys)
@@ -54,6 +56,11 @@ func TestShapesAreThoseOfKmsg(t *testing.T) {
 	if got, err := os.ReadFile("shapes.go"); err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("shapes.go is not what kmsg and the table say (%v): run go generate ./internal/node/api", err)
 	}
+}
+
+// wholeTable is the table of a node with all that there is.
+func wholeTable() []Entry {
+	return (&Server{Config: Config{Verify: verify.New(verify.Config{})}}).table()
 }
 
 func flexibleFrom(req kmsg.Request) string {
@@ -243,7 +250,7 @@ func memory(v reflect.Value) (n int64) {
 
 func TestWeightIsWhatDecodingTakes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	for _, e := range (&Server{}).table() {
+	for _, e := range wholeTable() {
 		for range 300 {
 			version, body := randomRequest(rng, e)
 			weight, err := weigher(int16(e.Key))(version, body)
@@ -282,7 +289,7 @@ func TestHostileRequestsAreSeenThrough(t *testing.T) {
 
 func FuzzWeight(f *testing.F) {
 	rng := rand.New(rand.NewPCG(7, 8))
-	for _, e := range (&Server{}).table() {
+	for _, e := range wholeTable() {
 		for range 5 {
 			version, body := randomRequest(rng, e)
 			f.Add(int16(e.Key), version, body)

@@ -234,6 +234,25 @@ var shapes = map[int16]requestShape{
 			{kind: fixedField, size: 1, first: 2, last: never},
 		}},
 	}},
+	28: {flexible: 3, fields: []field{ // TxnOffsetCommit
+		{kind: stringField, last: never},
+		{kind: stringField, last: never},
+		{kind: fixedField, size: 8, last: never},
+		{kind: fixedField, size: 2, last: never},
+		{kind: fixedField, size: 4, first: 3, last: never},
+		{kind: stringField, first: 3, last: never},
+		{kind: stringField, size: 16, first: 3, last: never},
+		{kind: structsField, size: 64, last: never, of: []field{
+			{kind: stringField, first: 0, last: 5},
+			{kind: fixedField, size: 16, first: 6, last: never},
+			{kind: structsField, size: 40, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 8, last: never},
+				{kind: fixedField, size: 4, first: 2, last: never},
+				{kind: stringField, size: 16, last: never},
+			}},
+		}},
+	}},
 	32: {flexible: 4, fields: []field{ // DescribeConfigs
 		{kind: structsField, size: 56, last: never, of: []field{
 			{kind: fixedField, size: 1, last: never},

@@ -35,6 +35,8 @@ type world struct {
 	mu   sync.Mutex // one Submit at a time
 	rnd  *rand.Rand
 	auto bool
+	// verifies is transaction.partition.verification.enable, for topics that are made from then on.
+	verifies bool
 	// throttle is leader.replication.throttled.rate, where it is not 0.
 	throttle int64
 }
@@ -68,7 +70,8 @@ func newWorldOn(t testing.TB, fs vfs.FS, dir string, port uint16) *world {
 	}
 	w.set, err = partition.NewSet(partition.Config{
 		Node: 1, FS: fs, Dirs: []*logdir.Dir{d}, Log: log, Rand: rand.New(rand.NewPCG(3, 4)),
-		Topic: func(o map[string]string) conf.TopicConfig { return conf.TopicLog(o, conf.Layers{}) },
+		Topic:              func(o map[string]string) conf.TopicConfig { return conf.TopicLog(o, conf.Layers{}) },
+		VerifyTransactions: func() bool { return w.verifies },
 	})
 	if err != nil {
 		t.Fatal(err)

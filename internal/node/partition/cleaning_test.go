@@ -243,7 +243,7 @@ func TestCompactionIsTriedAgainWhenThereIsRoom(t *testing.T) {
 
 func TestSegmentsOfACompactedTopicRollByItsMaxLag(t *testing.T) {
 	config := func(overrides map[string]string) commitlog.Config {
-		return newSettings(conf.TopicLog(overrides, conf.Layers{}), 0).log
+		return newSettings(conf.TopicLog(overrides, conf.Layers{}), 0, false).log
 	}
 	if got := config(map[string]string{"cleanup.policy": "compact", "max.compaction.lag.ms": "5000"}).SegmentAge; got != 5*time.Second {
 		t.Errorf("compacted: %v", got)

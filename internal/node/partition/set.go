@@ -35,6 +35,8 @@ type Config struct {
 	FlushMethod FlushMethod
 	// ProducerExpiration gives producer.id.expiration.ms as it is now; nil means 24 h.
 	ProducerExpiration func() time.Duration
+	// VerifyTransactions gives transaction.partition.verification.enable as it is now; nil means false: there is no coordinator to ask.
+	VerifyTransactions func() bool
 	RetentionInterval  time.Duration // log.retention.check.interval.ms, 5 min
 	CheckpointInterval time.Duration // log.flush.offset.checkpoint.interval.ms, 60 s
 	WatermarkInterval  time.Duration // replica.high.watermark.checkpoint.interval.ms, 5 s
@@ -64,6 +66,9 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.ProducerExpiration == nil {
 		c.ProducerExpiration = func() time.Duration { return 24 * time.Hour }
+	}
+	if c.VerifyTransactions == nil {
+		c.VerifyTransactions = func() bool { return false }
 	}
 	if c.Lapsed == nil {
 		c.Lapsed = func() bool { return false }
@@ -257,7 +262,7 @@ func (s *Set) topicSettings(topic string, img *metadata.Image, known map[string]
 		return c
 	}
 	overrides := img.Config(metadata.ConfigResource{Type: metadata.TopicConfig, Name: topic})
-	c := newSettings(s.Topic(overrides), s.ProducerExpiration())
+	c := newSettings(s.Topic(overrides), s.ProducerExpiration(), s.VerifyTransactions())
 	known[topic] = c
 	return c
 }

@@ -17,7 +17,7 @@ type settings struct {
 	rules batch.ProduceRules
 }
 
-func newSettings(t conf.TopicConfig, producerExpiration time.Duration) *settings {
+func newSettings(t conf.TopicConfig, producerExpiration time.Duration, verify bool) *settings {
 	s := &settings{topic: t}
 	s.log = commitlog.Config{
 		SegmentBytes: t.Segments.Bytes, SegmentAge: t.Segments.Age, SegmentJitter: t.Segments.Jitter,
@@ -28,7 +28,7 @@ func newSettings(t conf.TopicConfig, producerExpiration time.Duration) *settings
 			MinLag: t.Compaction.MinLag, MaxLag: t.Compaction.MaxLag, DeleteRetention: t.Compaction.DeleteRetention,
 			MinDirtyRatio: t.Compaction.MinDirtyRatio,
 		},
-		FileDeleteDelay: t.Segments.FileDeleteDelay, ProducerExpiration: producerExpiration,
+		FileDeleteDelay: t.Segments.FileDeleteDelay, ProducerExpiration: producerExpiration, VerifyTransactions: verify,
 		Preallocate: t.Segments.Preallocate, MaxMessageBytes: t.Messages.MaxBytes,
 	}
 	if t.Retention.Compact { // the active segment is never compacted, so it must not be for longer

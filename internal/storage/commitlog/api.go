@@ -45,6 +45,7 @@ type Config struct {
 	Compaction                cleaner.Rules
 	FileDeleteDelay           time.Duration
 	ProducerExpiration        time.Duration
+	VerifyTransactions        bool // transaction.partition.verification.enable: see BeginVerification
 	Preallocate               bool // accepted for Kafka's sake; segments are never preallocated
 	MaxMessageBytes           int
 }

@@ -78,7 +78,7 @@ func (l *Log) fitsSegment(n int) error {
 
 // checkProducer asks the producer's state. A sequence that does not fit may be a repetition that the state forgot in a
 // restart, when only the last batch of each producer is kept: then the windows are completed from the log, and it is
-// asked once more.
+// asked once more. Nothing of a transaction is taken that its coordinator may not know of.
 func (l *Log) checkProducer(h batch.Header, whole []byte, origin Origin) (producers.Verdict, producers.Marker, error) {
 	if h.Attributes.IsControl() {
 		m, err := l.checkMarker(h, whole, origin)
@@ -97,6 +97,11 @@ func (l *Log) checkProducer(h batch.Header, whole []byte, origin Origin) (produc
 			return v, producers.Marker{}, l.readError(cerr)
 		}
 		v, err = l.mu.producers.Check(h, checks)
+	}
+	if l.mu.config.VerifyTransactions && h.Attributes.IsTransactional() && checks != producers.CheckNothing && !v.Duplicate {
+		if err := l.mu.producers.CheckVerified(h, checks); err != nil {
+			return v, producers.Marker{}, err
+		}
 	}
 	return v, producers.Marker{}, err
 }

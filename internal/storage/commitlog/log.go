@@ -218,6 +218,28 @@ func (l *Log) Producers(now time.Time) []producers.State {
 	return l.mu.producers.States()
 }
 
+// BeginVerification begins to make sure that the transaction coordinator knows of a producer's transaction here, whose first batch waits
+// with the given sequence; see producers.Verification. Nil means that there is nothing to ask.
+func (l *Log) BeginVerification(now time.Time, id kafka.ProducerID, epoch kafka.ProducerEpoch, sequence int32, raises bool) (*producers.Verification, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.producers.BeginVerification(now, id, epoch, sequence, raises)
+}
+
+// Verified says that the transaction coordinator knows.
+func (l *Log) Verified(v *producers.Verification) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.producers.Verified(v)
+}
+
+// Unverified says that the transaction coordinator does not, and that asking again would not help.
+func (l *Log) Unverified(v *producers.Verification) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.producers.Unverified(v)
+}
+
 // Writers tells how many producers are known, and when that of the oldest open transaction last wrote, in milliseconds; NoTimestamp when
 // none is open.
 func (l *Log) Writers() (n int, lastWritten int64) {

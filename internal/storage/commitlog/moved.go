@@ -5,13 +5,16 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/base/kafka"
+	"github.com/headrace/headrace/internal/storage/producers"
 )
 
-// Inherit makes a copy of another log's records know what that one knows besides: leader epochs in which nothing was written, and
-// producers whose records are gone. Both must end at the same offset, and nothing may be appended to either.
+// Inherit makes a copy of another log's records know what that one knows besides: leader epochs in which nothing was written, producers
+// whose records are gone, and transactions that are being verified. Both must end at the same offset, and nothing may be appended to either.
 func (l *Log) Inherit(from *Log) error {
 	from.mu.Lock()
 	known, states := from.mu.epochs.Entries(), from.mu.producers.States()
+	var verifying producers.Table
+	verifying.Inherit(&from.mu.producers)
 	from.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -29,6 +32,7 @@ func (l *Log) Inherit(from *Log) error {
 	for _, s := range states {
 		l.mu.producers.Load(s)
 	}
+	l.mu.producers.Inherit(&verifying)
 	l.epochsChanged()
 	return nil
 }

@@ -5,6 +5,7 @@ package producers
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -115,8 +116,9 @@ func (e *entry) setEpoch(epoch kafka.ProducerEpoch) {
 
 // Table holds the producers of one partition. The zero value is empty and usable. It is not safe for concurrent use.
 type Table struct {
-	entries map[kafka.ProducerID]*entry
-	txns    txns
+	entries   map[kafka.ProducerID]*entry
+	txns      txns
+	verifying map[producerEpoch]*Verification
 }
 
 // Len is the number of producers.
@@ -136,7 +138,7 @@ func (t *Table) Check(h batch.Header, c Checks) (Verdict, error) {
 		}
 	}
 	if h.ProducerEpoch < e.epoch {
-		return Verdict{}, fmt.Errorf("producer %d has epoch %d, older than %d: %w", h.ProducerID, h.ProducerEpoch, e.epoch, kerr.InvalidProducerEpoch)
+		return Verdict{}, e.older(h.ProducerID, h.ProducerEpoch)
 	}
 	if c == CheckAll {
 		if err := e.checkSequence(h); err != nil {
@@ -172,6 +174,7 @@ func (t *Table) Appended(h batch.Header) {
 	if h.Attributes.IsTransactional() && e.txnStart == kafka.NoOffset {
 		e.txnStart = h.BaseOffset
 		t.txns.begin(h.ProducerID, h.BaseOffset)
+		t.begun(h.ProducerID, h.ProducerEpoch)
 	}
 }
 
@@ -187,22 +190,27 @@ func (t *Table) entry(id kafka.ProducerID) *entry {
 	return e
 }
 
-// Expire forgets producers without an open transaction whose last batch is at least age older than now.
+// Expire forgets producers without an open transaction whose last batch is at least age older than now, and verifications as old that came
+// to nothing.
 func (t *Table) Expire(now time.Time, age time.Duration) {
-	limit := now.Add(-age).UnixMilli()
+	limit := now.Add(-age)
 	for id, e := range t.entries {
-		if e.expired(limit) {
+		if e.expired(limit.UnixMilli()) {
 			delete(t.entries, id)
 		}
 	}
+	t.expireVerifications(limit)
 }
 
 func (e *entry) expired(limit int64) bool {
 	return e.txnStart == kafka.NoOffset && e.lastTimestamp <= limit
 }
 
-// Clear forgets everything.
-func (t *Table) Clear() { *t = Table{} }
+// Clear forgets what the log told. What is being verified is not in the log.
+func (t *Table) Clear() { *t = Table{verifying: t.verifying} }
+
+// Inherit takes over what another Table, of the same records, has being verified.
+func (t *Table) Inherit(from *Table) { t.verifying = maps.Clone(from.verifying) }
 
 // States lists the producers by id.
 func (t *Table) States() []State {

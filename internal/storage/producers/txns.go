@@ -108,6 +108,7 @@ func (t *Table) AppendedMarker(m Marker, offset kafka.Offset) (done Txn, stable 
 	}
 	e.setEpoch(m.Epoch)
 	e.coordinatorEpoch, e.lastTimestamp, e.txnStart = m.CoordinatorEpoch, m.Timestamp, kafka.NoOffset
+	t.ended(m.ProducerID, m.Epoch)
 	return done, stable, ok
 }
 
