@@ -15,6 +15,7 @@ import (
 	"github.com/headrace/headrace/internal/base/conf"
 	"github.com/headrace/headrace/internal/base/vfs"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/share"
 	"github.com/headrace/headrace/internal/core/group/streams"
 )
 
@@ -22,7 +23,7 @@ import (
 // bounds compaction or moves between log dirs, which read their bounds anew before each piece of work.
 var otherValue = map[string]string{
 	"compression.gzip.level": "5", "compression.lz4.level": "5", "compression.type": "zstd", "compression.zstd.level": "5",
-	"group.consumer.assignment.interval.ms": "5", "group.streams.assignment.interval.ms": "5",
+	"group.consumer.assignment.interval.ms": "5", "group.streams.assignment.interval.ms": "5", "group.share.assignment.interval.ms": "5",
 	"durability": "os", "log.cleaner.delete.retention.ms": "5", "log.cleaner.max.compaction.lag.ms": "5",
 	"log.cleaner.backoff.ms": "5", "log.cleaner.dedupe.buffer.size": "5000000", "log.cleaner.io.buffer.load.factor": "0.5",
 	"log.cleaner.io.buffer.size": "5000", "log.cleaner.io.max.bytes.per.second": "5.0", "log.cleaner.threads": "3",
@@ -65,10 +66,11 @@ func TestEveryDynamicKeyCountsAtOnce(t *testing.T) {
 		moves   float64
 		groups  consumer.Config
 		streams streams.Config
+		shares  share.Config
 	}
 	effective := func() inForce {
 		now := w.node.current.Load()
-		return inForce{conf.TopicLog(nil, w.node.layers(w.node.image.Load())), now.Cleaner, now.Replicas.MoveBytesPerSecond, w.node.consumerGroup("g"), w.node.streamsGroup("g")}
+		return inForce{conf.TopicLog(nil, w.node.layers(w.node.image.Load())), now.Cleaner, now.Replicas.MoveBytesPerSecond, w.node.consumerGroup("g"), w.node.streamsGroup("g"), w.node.shareGroup("g")}
 	}
 	for _, c := range described[0].Configs {
 		if d, _ := conf.Lookup(conf.ScopeBroker, c.Key); d.Update == conf.ReadOnly || slices.Contains(elsewhere, c.Key) {

@@ -24,29 +24,40 @@ const groupVersion = 1
 // streamsVersion is the level of streams.version: groups of Kafka Streams' own protocol (KIP-1071).
 const streamsVersion = 1
 
-// supportedFeatures are the levels that this node can run at. What a level promises must be whole: transaction.version
-// and share.version are missing until their protocols are there, and clients then keep to what is.
-func supportedFeatures() []metadata.FeatureRange {
-	return []metadata.FeatureRange{
+// shareVersion is the level of share.version: share groups (KIP-932).
+const shareVersion = 1
+
+// supportedFeatures are the levels that this node can run at. What a level promises must be whole: transaction.version is missing until
+// its protocol is there, share.version but where unstable APIs are asked for, and clients then keep to what is.
+func (n *Node) supportedFeatures() []metadata.FeatureRange {
+	ranges := []metadata.FeatureRange{
 		{Name: "eligible.leader.replicas.version", Min: 0, Max: eligibleReplicas},
 		{Name: "group.version", Min: 0, Max: groupVersion},
 		{Name: "kraft.version", Min: kraftVersion, Max: kraftVersion},
 		{Name: "metadata.version", Min: metadataVersion, Max: metadataVersion},
 		{Name: "streams.version", Min: 0, Max: streamsVersion},
 	}
+	if n.Config.UnstableAPIs {
+		ranges = append(ranges, metadata.FeatureRange{Name: "share.version", Min: 0, Max: shareVersion})
+	}
+	return ranges
 }
 
 // finalizedFeatures are the levels that a new cluster begins with.
-func finalizedFeatures() map[string]int16 {
-	return map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "group.version": groupVersion, "metadata.version": metadataVersion,
+func (n *Node) finalizedFeatures() map[string]int16 {
+	levels := map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "group.version": groupVersion, "metadata.version": metadataVersion,
 		"streams.version": streamsVersion}
+	if n.Config.UnstableAPIs {
+		levels["share.version"] = shareVersion
+	}
+	return levels
 }
 
 // features is what ApiVersions tells of them.
 func (n *Node) features() api.Features {
 	img := n.quorum.Image()
 	f := api.Features{Epoch: int64(img.Offset())}
-	for _, r := range supportedFeatures() {
+	for _, r := range n.supportedFeatures() {
 		f.Supported = append(f.Supported, api.FeatureRange{Name: r.Name, Min: r.Min, Max: r.Max})
 	}
 	for name, level := range img.Features() {

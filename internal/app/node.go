@@ -27,6 +27,7 @@ import (
 	"github.com/headrace/headrace/internal/node/quorum"
 	"github.com/headrace/headrace/internal/node/reach"
 	"github.com/headrace/headrace/internal/node/replication"
+	"github.com/headrace/headrace/internal/node/shares"
 	"github.com/headrace/headrace/internal/node/sharestate"
 	"github.com/headrace/headrace/internal/node/transport"
 	"github.com/headrace/headrace/internal/storage/commitlog"
@@ -78,6 +79,7 @@ type Node struct {
 	quorum      *quorum.Quorum
 	groups      *groups.Groups          // made at the first publish, before quorum is ready
 	shareState  *sharestate.Coordinator // likewise
+	shares      *shares.Shares          // likewise
 	replicas    *replication.Replicas
 	epoch       atomic.Int64                     // of this node's registration; -1 before it
 	watch       *reach.Watch                     // nil where nobody can connect
@@ -245,9 +247,9 @@ func (n *Node) serve(context.Context) error {
 		Met:        n.met,
 		Settings:   n.settings,
 		Features:   n.features,
-		Endpoint:   n.endpoint, ControllerAlone: !n.Config.Broker,
+		Endpoint:   n.endpoint, ControllerAlone: !n.Config.Broker, Unstable: n.Config.UnstableAPIs,
 		Admin: api.Admin{
-			Groups: n.groups, ShareState: n.shareState, Layers: n.layers, LogDirs: n.describeLogDirs, MoveReplica: n.moveReplica,
+			Groups: n.groups, ShareState: n.shareState, Shares: n.shares, Layers: n.layers, LogDirs: n.describeLogDirs, MoveReplica: n.moveReplica,
 			CreateInternalTopic:   n.createInternalTopic,
 			MaxDescribePartitions: int32(n.Config.Network.DescribePartitions),
 			DeleteTopics:          n.Config.Topics.DeleteAllowed,

@@ -7,6 +7,7 @@ import (
 	"github.com/headrace/headrace/internal/base/kafka"
 	"github.com/headrace/headrace/internal/core/group"
 	"github.com/headrace/headrace/internal/core/group/consumer"
+	"github.com/headrace/headrace/internal/core/group/share"
 	"github.com/headrace/headrace/internal/core/group/streams"
 	"github.com/headrace/headrace/internal/core/metadata"
 	"github.com/headrace/headrace/internal/node/coord"
@@ -27,12 +28,14 @@ func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	n.replicas.Apply(delta, img)
 	if n.shareState == nil {
 		n.shareState = n.newShareState(img)
+		n.shares = n.newShares()
 	}
 	if n.groups == nil {
 		n.groups = n.newGroups(img)
 	}
 	n.groups.Publish(delta, img)
 	n.coordinate(delta, img)
+	n.shares.Publish(delta, img)
 	if len(delta.NodesChanged) > 0 || delta.ControllerChanged {
 		n.peers.settle(img, delta.NodesChanged)
 		n.guard.changed(img)
@@ -67,7 +70,7 @@ func (n *Node) newGroups(img *metadata.Image) *groups.Groups {
 			InitialRebalanceDelay: c.InitialRebalanceWait, MaxSize: c.MaxSize, OffsetMetadataMax: c.OffsetMetadataMax,
 			OffsetRetention: c.OffsetsRetention, RetentionCheckInterval: c.RetentionCheck,
 			Consumer: n.consumerGroup,
-			Share:    group.DefaultConfig(nil).Share,
+			Share:    n.shareGroup,
 			Streams:  n.streamsGroup,
 		},
 		Image:  img,
@@ -94,6 +97,15 @@ func (n *Node) streamsGroup(name string) streams.Config {
 	return streams.Config{
 		SessionTimeout: c.Session, HeartbeatInterval: c.Heartbeat, AssignmentInterval: c.Assignment,
 		InitialRebalanceDelay: c.InitialDelay, StandbyReplicas: c.Standbys, MaxSize: c.MaxSize,
+	}
+}
+
+// shareGroup is what a share group's coordinator goes by now.
+func (n *Node) shareGroup(name string) share.Config {
+	c := n.shareConfig(name)
+	return share.Config{
+		SessionTimeout: c.Session(), HeartbeatInterval: c.Heartbeat(), AssignmentInterval: c.Assignment(),
+		InitializeRetry: c.InitializeRetry, MaxSize: c.MaxSize,
 	}
 }
 

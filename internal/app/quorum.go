@@ -91,7 +91,7 @@ func (n *Node) quorumConfig() quorum.Config {
 				return 0
 			},
 			Rules:    configRules{n.layers},
-			Features: finalizedFeatures(),
+			Features: n.finalizedFeatures(),
 		}),
 		Publish:       n.publish,
 		Led:           func(leads bool, _ int32) { n.guard.led(leads) },

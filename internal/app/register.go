@@ -203,7 +203,7 @@ func (n *Node) registration(previous int64) (*kmsg.BrokerRegistrationRequest, er
 	if i := n.Config.Cluster.InterBroker; i > 0 {
 		req.Listeners[0], req.Listeners[i] = req.Listeners[i], req.Listeners[0]
 	}
-	features := supportedFeatures()
+	features := n.supportedFeatures()
 	if f, ok := n.roles().Feature(); ok {
 		features = append(features, f)
 	}

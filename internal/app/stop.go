@@ -39,6 +39,9 @@ func (n *Node) Close(now time.Time) error {
 	if n.watch != nil {
 		n.watch.Close()
 	}
+	if n.shares != nil {
+		n.shares.Close()
+	}
 	if n.groups != nil {
 		n.groups.Close()
 	}

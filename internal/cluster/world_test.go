@@ -32,10 +32,12 @@ type world struct {
 	network *memnet.Network
 	rnd     *rand.Rand
 	log     *slog.Logger
-	nodes   []*node
-	starts  atomic.Int32
-	leaving sync.WaitGroup // the goroutines of killed processes
-	dirs    string         // log.dirs of each node
+	// unstable has nodes serve what is not whole yet.
+	unstable bool
+	nodes    []*node
+	starts   atomic.Int32
+	leaving  sync.WaitGroup // the goroutines of killed processes
+	dirs     string         // log.dirs of each node
 }
 
 // node is one machine: its disk stays when its process ends.
@@ -79,12 +81,19 @@ func newWorldWith(t *testing.T, n int, dirs string) *world {
 // newWorldOf forms a cluster of nodes with these roles.
 func newWorldOf(t *testing.T, dirs string, roles ...string) *world {
 	t.Helper()
+	w := noWorld(t, dirs)
+	for _, r := range roles {
+		w.start(w.add(r))
+	}
+	return w
+}
+
+// noWorld is a cluster without nodes.
+func noWorld(t *testing.T, dirs string) *world {
+	t.Helper()
 	w := &world{t: t, dirs: dirs, network: memnet.New(), rnd: rand.New(rand.NewPCG(1, 2)), log: slog.New(slog.DiscardHandler)}
 	if testing.Verbose() {
 		w.log = slog.New(slog.NewTextHandler(output{t}, nil))
-	}
-	for _, r := range roles {
-		w.start(w.add(r))
 	}
 	t.Cleanup(func() {
 		for _, nd := range w.nodes {
@@ -150,6 +159,7 @@ func (w *world) tryStart(ctx context.Context, id int) error {
 	keys := map[string]string{
 		"node.id": fmt.Sprint(id), "listeners": "PLAINTEXT://" + nd.at, "log.dirs": w.dirs, "headrace.admin.listener": nd.admin,
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "3", "process.roles": nd.roles,
+		"share.coordinator.state.topic.num.partitions": "3", "unstable.api.versions.enable": fmt.Sprint(w.unstable),
 	}
 	if nd.roles == "controller" {
 		keys["listeners"], keys["controller.listener.names"] = "CONTROLLER://"+nd.at, "CONTROLLER"

@@ -2,9 +2,11 @@ package conf
 
 // brokerDefs holds the broker keys that do something on a Headrace node. Keys of Apache Kafka's that do nothing here, and
 // those that must not be accepted, are in legacy.go.
-var brokerDefs = sorted(brokerNode, brokerCluster, brokerReplicas, brokerAdmin, brokerNetwork, brokerTopics, brokerLog, brokerLogTimes, brokerCompaction, brokerMessages, brokerGroups, brokerConsumerGroups, brokerStreamsGroups, brokerShareCoordinator, brokerVerification)
+var brokerDefs = sorted(brokerNode, brokerCluster, brokerReplicas, brokerAdmin, brokerNetwork, brokerTopics, brokerLog, brokerLogTimes, brokerCompaction, brokerMessages, brokerGroups, brokerConsumerGroups, brokerStreamsGroups, brokerShareGroups, brokerShareCoordinator, brokerVerification)
 
 var brokerNode = []Def{
+	{Name: "unstable.api.versions.enable", Kind: Boolean, Default: "false", Internal: true,
+		Doc: "Serve protocols that are not whole yet, and let a new cluster begin with the features that they need: share groups, whose keys have no effect otherwise. For trying them out."},
 	{Name: "node.id", Kind: Int, Default: "1", valid: atLeast(0),
 		Doc: "Number of this node in the cluster. It is written into the log directories at the first start, and must stay the same."},
 	{Name: "broker.id", Kind: Int, Default: "-1",

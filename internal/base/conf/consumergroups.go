@@ -33,7 +33,7 @@ const (
 
 var brokerConsumerGroups = []Def{
 	{Name: "group.coordinator.rebalance.protocols", Kind: List, Default: "classic,consumer,streams", valid: oneOf("classic", "consumer", "share", "streams"),
-		Doc: "Protocols that members of groups may use, as far as there are any: share is not there yet. classic must be one of them."},
+		Doc: "Protocols that members of groups may use; share groups need not be named. classic must be one of them."},
 	{Name: "group.consumer.session.timeout.ms", Kind: Int, Default: "45000", valid: atLeast(1),
 		Doc: "Time without a heartbeat after which a member of the consumer protocol is out of its group."},
 	{Name: "group.consumer.min.session.timeout.ms", Kind: Int, Default: "45000", valid: atLeast(1),

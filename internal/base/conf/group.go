@@ -2,8 +2,8 @@ package conf
 
 import "time"
 
-// Each key of a group has a broker key that gives its default, and most have others that bound it.
-var groupDefs = sorted([]Def{
+// Most keys of a group have a broker key that gives the default, and others that bound it.
+var groupDefs = sorted(shareGroupDefs, []Def{
 	groupDef("consumer.session.timeout.ms", "45000", 1, "Time without a heartbeat after which a member is out of the group; from group.consumer.min.session.timeout.ms to group.consumer.max.session.timeout.ms."),
 	groupDef("consumer.heartbeat.interval.ms", "5000", 1, "Time between two heartbeats that members are told; from group.consumer.min.heartbeat.interval.ms to group.consumer.max.heartbeat.interval.ms."),
 	groupDef("consumer.assignment.interval.ms", "1000", 0, "Least time between two assignments; from group.consumer.min.assignment.interval.ms to group.consumer.max.assignment.interval.ms."),
@@ -114,5 +114,8 @@ func CheckGroup(overrides map[string]string, l Layers) error {
 		return invalid("consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms")
 	}
 	s := readStreamsGroups(reader{l})
-	return s.check(overrides)
+	if err := s.check(overrides); err != nil {
+		return err
+	}
+	return checkShareGroup(overrides, l)
 }

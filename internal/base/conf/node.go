@@ -44,7 +44,9 @@ type Node struct {
 	Topics   TopicDefaults
 	Upkeep   UpkeepConfig
 	Cleaner  CleanerConfig
-	Groups   GroupsConfig
+	// UnstableAPIs has protocols be served that are not whole yet.
+	UnstableAPIs bool
+	Groups       GroupsConfig
 	// ShareCoordinator is what share coordinators keep to.
 	ShareCoordinator ShareCoordinatorConfig
 	Verification     VerificationConfig
@@ -105,6 +107,7 @@ type GroupsConfig struct {
 	MaxSize              int
 	Consumer             ConsumerGroupsConfig
 	Streams              StreamsGroupsConfig
+	Share                ShareGroupsConfig
 }
 
 // NewNode gives the typed values of a node's keys, after checking what holds between them. Values of the layers set while
@@ -121,7 +124,8 @@ func NewNode(l Layers) (Node, error) {
 func newNode(l Layers) (n Node, problems []Problem) {
 	r := reader{l}
 	n = Node{
-		Rack: r.text("broker.rack"), LogDirs: r.list("log.dirs"), SnapshotBytes: r.num("metadata.log.max.record.bytes.between.snapshots"),
+		UnstableAPIs: r.flag("unstable.api.versions.enable"),
+		Rack:         r.text("broker.rack"), LogDirs: r.list("log.dirs"), SnapshotBytes: r.num("metadata.log.max.record.bytes.between.snapshots"),
 		Network: NetworkConfig{
 			RequestMaxBytes: int(r.num("socket.request.max.bytes")), RequestMemory: r.num("queued.max.request.bytes"),
 			Arrival: r.ms("headrace.request.arrival.ms"), Stall: r.ms("headrace.answer.stall.ms"),
@@ -159,7 +163,7 @@ func newNode(l Layers) (n Node, problems []Problem) {
 	if !r.flag("log.cleaner.enable") {
 		n.Cleaner.Threads = 0
 	}
-	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, chooseAdmin, chooseCluster, checkLimits, chooseConsumerGroups, chooseStreamsGroups} {
+	for _, step := range []func(reader, *Node) error{identify, chooseDirs, chooseListeners, chooseAdmin, chooseCluster, checkLimits, chooseConsumerGroups, chooseStreamsGroups, chooseShareGroups} {
 		if err := step(r, &n); err != nil {
 			p := refusal("", "", err)
 			p.Where = l.Static.Where(p.Key)

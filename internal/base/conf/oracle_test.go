@@ -33,7 +33,7 @@ var (
 	// Topic keys that are not there; anything else of Kafka's is.
 	noTopicKey = []string{"remote.", "local.retention."}
 	// Keys that Kafka shows and that were not written down when it was asked; their types and defaults are in the table of keys.
-	unrecorded = slices.Concat(brokerCluster, brokerReplicas, topicThrottles, brokerConsumerGroups, brokerStreamsGroups, brokerShareCoordinator, brokerVerification)
+	unrecorded = slices.Concat(brokerCluster, brokerReplicas, topicThrottles, brokerConsumerGroups, brokerStreamsGroups, brokerShareGroups, brokerShareCoordinator, brokerVerification)
 	// Keys inside Kafka that its documentation does not show.
 	noBrokerKey = []string{"internal."}
 )

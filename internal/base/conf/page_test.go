@@ -91,10 +91,14 @@ func configurationPage() string {
 	for _, d := range brokerDefs {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", d.Name, kindWord(d), defaultWord(d), d.Values(), d.Update, d.Doc)
 	}
-	b.WriteString("\n## Group keys\n\nEach can be set for one group of the consumer protocol, at any time (`headrace config set group/NAME`). Node key is what gives the default where the group sets nothing.\n\n")
+	b.WriteString("\n## Group keys\n\nEach can be set for one group of the consumer protocol, or share group, at any time (`headrace config set group/NAME`). Node key is what gives the default where the group sets nothing.\n\n")
 	b.WriteString("| key | type | default | values | node key | meaning |\n|---|---|---|---|---|---|\n")
 	for _, d := range groupDefs {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` | %s |\n", d.Name, kindWord(d), defaultWord(d), d.Values(), d.Synonyms[0].Name, d.Doc)
+		node := "–"
+		if len(d.Synonyms) > 0 {
+			node = "`" + d.Synonyms[0].Name + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", d.Name, kindWord(d), defaultWord(d), d.Values(), node, d.Doc)
 	}
 	b.WriteString("\n## Accepted without effect\n\nThese keys of Apache Kafka's do no harm and nothing here. A start shows a line for each; DescribeConfigs does not list them.\n\n")
 	legacyTable(&b, false)

@@ -30,6 +30,7 @@ type ShareState interface {
 type Admin struct {
 	Groups     Groups
 	ShareState ShareState
+	Shares     Shares
 	// Layers are the node's configuration as it stands in an Image.
 	Layers func(img *metadata.Image) conf.Layers
 	// LogDirs describes the log directories of this node, with the partitions that are wanted.

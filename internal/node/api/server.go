@@ -89,6 +89,8 @@ type Config struct {
 	ControllerAlone bool
 	// Verify asks transaction coordinators; nil means that there are none: transactions are refused.
 	Verify Verifier
+	// Unstable has APIs be served that are not whole yet.
+	Unstable bool
 	// Peers takes what other nodes send; nil means that it is refused.
 	Peers Peers
 	Admin

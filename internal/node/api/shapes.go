@@ -478,6 +478,62 @@ var shapes = map[int16]requestShape{
 			{kind: fixedField, size: 4, last: never},
 		}},
 	}},
+	76: {flexible: 0, fields: []field{ // ShareGroupHeartbeat
+		{kind: stringField, last: never},
+		{kind: stringField, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+	}},
+	77: {flexible: 0, fields: []field{ // ShareGroupDescribe
+		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+		{kind: fixedField, size: 1, last: never},
+	}},
+	78: {flexible: 0, fields: []field{ // ShareFetch
+		{kind: stringField, size: 16, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 4, first: 1, last: never},
+		{kind: fixedField, size: 4, first: 1, last: never},
+		{kind: fixedField, size: 1, first: 2, last: never},
+		{kind: fixedField, size: 1, first: 2, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 40, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: fixedField, size: 4, first: 0, last: 0},
+				{kind: structsField, size: 48, last: never, of: []field{
+					{kind: fixedField, size: 8, last: never},
+					{kind: fixedField, size: 8, last: never},
+					{kind: valuesField, size: 1, last: never, of: []field{{kind: fixedField, size: 1}}},
+				}},
+			}},
+		}},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+	}},
+	79: {flexible: 0, fields: []field{ // ShareAcknowledge
+		{kind: stringField, size: 16, last: never},
+		{kind: stringField, size: 16, last: never},
+		{kind: fixedField, size: 4, last: never},
+		{kind: fixedField, size: 1, first: 2, last: never},
+		{kind: structsField, size: 48, last: never, of: []field{
+			{kind: fixedField, size: 16, last: never},
+			{kind: structsField, size: 40, last: never, of: []field{
+				{kind: fixedField, size: 4, last: never},
+				{kind: structsField, size: 48, last: never, of: []field{
+					{kind: fixedField, size: 8, last: never},
+					{kind: fixedField, size: 8, last: never},
+					{kind: valuesField, size: 1, last: never, of: []field{{kind: fixedField, size: 1}}},
+				}},
+			}},
+		}},
+	}},
 	80: {flexible: 0, fields: []field{ // AddRaftVoter
 		{kind: stringField, size: 16, last: never},
 		{kind: fixedField, size: 4, last: never},
