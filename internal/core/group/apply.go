@@ -118,7 +118,7 @@ func (s *Shard) applyOffset(off kafka.Offset, producer kafka.ProducerID, key *kb
 	}
 	if producer != kafka.NoProducerID {
 		open, _ := s.txns.Get(producer)
-		s.txns.Set(off, producer, append(open, openOffset{group: strings.Clone(group), partition: tp, offset: o}))
+		s.txns.Set(off, producer, addOpen(open, openOffset{group: strings.Clone(group), partition: tp, offset: o}))
 		return nil
 	}
 	s.setOffset(off, group, tp, o)

@@ -133,13 +133,13 @@ func TestOffsetsOfATransactionCountFromItsMarker(t *testing.T) {
 	put(1, 7, 0, 20)
 	put(2, 7, 1, 21)
 	put(3, 8, 2, 30)
-	if get(0) != 10 || get(1) != -1 || !s.isOpen("g", kafka.TopicPartition{Topic: "t", Partition: 1}) {
+	if get(0) != 10 || get(1) != -1 || len(s.openOf("g")) != 3 || len(s.openOf("h")) != 0 {
 		t.Error("an open transaction's offsets were read")
 	}
 	put(4, kafka.NoProducerID, 1, 99) // later than the transaction's
 	s.EndTransaction(5, 7, true)
 	s.EndTransaction(6, 8, false)
-	if get(0) != 20 || get(1) != 99 || get(2) != -1 || s.hasOpen("g") {
+	if get(0) != 20 || get(1) != 99 || get(2) != -1 || len(s.openOf("g")) != 0 {
 		t.Errorf("after the markers: %d %d %d", get(0), get(1), get(2))
 	}
 }
@@ -159,6 +159,31 @@ func BenchmarkApplyOffset(b *testing.B) {
 			b.Fatal(err)
 		}
 		off++
+	}
+}
+
+// A transaction that commits the same partitions for hours takes memory for them once, and an append that fails takes back what it added.
+func TestALongTransactionIsKeptShort(t *testing.T) {
+	s := New(DefaultConfig(rand.New(rand.NewPCG(1, 1))))
+	for off := range kafka.Offset(10_000) {
+		value := Offset{Offset: int64(off), ExpireTimestamp: -1}.value()
+		if err := s.ApplyTransactional(off, 7, offsetKey("g", "t", int32(off%100)), value); err != nil {
+			t.Fatal(err)
+		}
+		if off == 9_000 {
+			s.Commit(9_000)
+		}
+	}
+	if open, _ := s.txns.Get(7); len(open) > 500 {
+		t.Errorf("%d offsets are kept for 100 partitions", len(open))
+	}
+	s.Revert(9_500)
+	s.EndTransaction(9_500, 7, true)
+	for p := range 100 {
+		o, _ := s.offsets["g"].Get(kafka.TopicPartition{Topic: "t", Partition: int32(p)})
+		if o.Offset != int64(9_400+p) {
+			t.Errorf("partition %d is at %d", p, o.Offset)
+		}
 	}
 }
 

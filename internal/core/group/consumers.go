@@ -288,10 +288,12 @@ func (t *turn) sweepConsumers() {
 // sweepOffsets removes a group's offsets that are older than the retention and have no subscribers, and tells whether none is
 // left.
 func (t *turn) sweepOffsets(id string, subscribes func(topic string) bool) bool {
-	none := !t.s.hasOpen(id)
+	open := t.s.openOf(id)
+	none := len(open) == 0
 	for _, tp := range t.s.partitions(id) {
 		o, _ := t.s.offsets[id].Get(tp)
-		if t.old(o, o.CommitTimestamp) && !subscribes(tp.Topic) && !t.s.isOpen(id, tp) {
+		_, pending := open[tp]
+		if t.old(o, o.CommitTimestamp) && !subscribes(tp.Topic) && !pending {
 			t.record(offsetKey(id, tp.Topic, tp.Partition), nil)
 		} else {
 			none = false

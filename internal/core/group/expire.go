@@ -32,11 +32,13 @@ func (t *turn) sweep() {
 
 // expireOffsets removes the group's old offsets and tells whether none is left.
 func (t *turn) expireOffsets(g *group) bool {
-	none := !t.s.hasOpen(g.id)
+	open := t.s.openOf(g.id)
+	none := len(open) == 0
 	offsets := t.s.offsets[g.id]
 	for _, tp := range t.s.partitions(g.id) {
 		o, _ := offsets.Get(tp)
-		if t.expired(g, tp, o) && !t.s.isOpen(g.id, tp) {
+		_, pending := open[tp]
+		if t.expired(g, tp, o) && !pending {
 			t.record(offsetKey(g.id, tp.Topic, tp.Partition), nil)
 		} else {
 			none = false

@@ -90,14 +90,19 @@ func (s *Shard) fetch(f fetching) []kmsg.OffsetFetchResponseGroupTopic {
 	if topics == nil {
 		topics = allTopics(offsets, f.stable)
 	}
+	var open map[kafka.TopicPartition]struct{}
+	if exists && f.stable {
+		open = s.openOf(f.group)
+	}
 	answer := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(topics))
 	for _, topic := range topics {
 		rt := kmsg.OffsetFetchResponseGroupTopic{Topic: topic.Topic, TopicID: topic.TopicID}
 		for _, p := range topic.Partitions {
 			tp := kafka.TopicPartition{Topic: topic.Topic, Partition: p}
 			rp := noOffset(p)
+			_, pending := open[tp]
 			switch o, ok := read(offsets, tp, f.stable); {
-			case exists && f.stable && s.isOpen(f.group, tp):
+			case pending:
 				rp.ErrorCode = kerr.UnstableOffsetCommit.Code
 			case ok && !otherTopic(o.TopicID, topic.TopicID):
 				rp.Offset, rp.LeaderEpoch, rp.Metadata = o.Offset, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)

@@ -205,6 +205,7 @@ func (t *turn) offsetDelete(r machine.Request, req *kmsg.OffsetDeleteRequest) {
 		t.fail(r, err)
 		return
 	}
+	has := t.s.hasOffset(req.Group)
 	resp := kmsg.NewPtrOffsetDeleteResponse()
 	for _, topic := range req.Topics {
 		rt := kmsg.OffsetDeleteResponseTopic{Topic: topic.Topic}
@@ -213,7 +214,7 @@ func (t *turn) offsetDelete(r machine.Request, req *kmsg.OffsetDeleteRequest) {
 			tp := kafka.TopicPartition{Topic: topic.Topic, Partition: p.Partition}
 			if subscribes(topic.Topic) {
 				rp.ErrorCode = kerr.GroupSubscribedToTopic.Code
-			} else if t.s.hasOffset(req.Group, tp) {
+			} else if has(tp) {
 				t.record(offsetKey(req.Group, topic.Topic, p.Partition), nil)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
@@ -247,13 +248,16 @@ func (s *Shard) mayDeleteOffsets(id string) (subscribes func(topic string) bool,
 	return g.subscribes, nil
 }
 
-func (s *Shard) hasOffset(group string, tp kafka.TopicPartition) bool {
-	if offsets := s.offsets[group]; offsets != nil {
-		if _, ok := offsets.Get(tp); ok {
+// hasOffset tells for which partitions the group has an offset, be it one that waits for a marker.
+func (s *Shard) hasOffset(group string) func(kafka.TopicPartition) bool {
+	open := s.openOf(group)
+	return func(tp kafka.TopicPartition) bool {
+		if _, pending := open[tp]; pending {
 			return true
 		}
+		_, ok := read(s.offsets[group], tp, true)
+		return ok
 	}
-	return s.isOpen(group, tp)
 }
 
 // partitions returns the keys of a group's newest offsets, sorted.

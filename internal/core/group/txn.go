@@ -35,25 +35,49 @@ func (s *Shard) EndTransaction(off kafka.Offset, producer kafka.ProducerID, comm
 	}
 }
 
-// isOpen tells whether a transaction that has not ended wrote an offset for tp.
-func (s *Shard) isOpen(group string, tp kafka.TopicPartition) bool {
+// openOf are the partitions for which transactions that have not ended wrote offsets of the group.
+func (s *Shard) openOf(group string) map[kafka.TopicPartition]struct{} {
+	var of map[kafka.TopicPartition]struct{}
 	for _, open := range s.txns.All() {
-		if slices.ContainsFunc(open, func(o openOffset) bool { return o.group == group && o.partition == tp }) {
-			return true
+		for _, o := range open {
+			if o.group != group {
+				continue
+			}
+			if of == nil {
+				of = make(map[kafka.TopicPartition]struct{})
+			}
+			of[o.partition] = struct{}{}
 		}
 	}
-	return false
+	return of
 }
 
-// hasOpen tells whether a transaction that has not ended wrote any offset of the group.
-func (s *Shard) hasOpen(group string) bool {
-	for _, open := range s.txns.All() {
-		if slices.ContainsFunc(open, func(o openOffset) bool { return o.group == group }) {
-			return true
+// addOpen adds an offset to those of a producer's transaction. One that commits the same partitions again and again is kept short, each
+// time its memory is full.
+func addOpen(open []openOffset, o openOffset) []openOffset {
+	const few = 64
+	if len(open) < few || len(open) < cap(open) {
+		return append(open, o)
+	}
+	newest := make(map[openKey]int, len(open))
+	for i, o := range open {
+		newest[o.key()] = i
+	}
+	short := make([]openOffset, 0, 2*len(newest)+few)
+	for i, o := range open {
+		if newest[o.key()] == i {
+			short = append(short, o)
 		}
 	}
-	return false
+	return append(short, o)
 }
+
+type openKey struct {
+	group     string
+	partition kafka.TopicPartition
+}
+
+func (o openOffset) key() openKey { return openKey{o.group, o.partition} }
 
 // forgetOpen drops the open offsets that the tombstone at off ends.
 func (s *Shard) forgetOpen(off kafka.Offset, group string, tp kafka.TopicPartition) {

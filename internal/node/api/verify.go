@@ -82,7 +82,14 @@ func (u *unverified) ask(ctx context.Context, from Verifier, rules txnRules) map
 
 // definite tells whether a coordinator's error says that the partition is not in the transaction. After others the batch comes again, and
 // none after it must overtake it.
-func definite(err error) bool { return !kerr.IsRetriable(err) }
+func definite(err error) bool {
+	for _, is := range []*kerr.Error{kerr.InvalidTxnState, kerr.TransactionAbortable, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}
 
 // transaction is what a Produce request writes in a transaction, all of it by one producer.
 func (s *Server) transaction(req *kmsg.ProduceRequest) (*unverified, error) {

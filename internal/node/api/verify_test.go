@@ -212,6 +212,15 @@ func TestNothingOvertakesABatchWhoseCoordinatorWasAway(t *testing.T) {
 	w.want(w.txnProduce(13, id, txnBatch(5, 0, 1)), kerr.OutOfOrderSequenceNumber)
 	w.want(w.txnProduce(13, id, txnBatch(5, 0, 0)), nil)
 	w.want(w.txnProduce(13, id, txnBatch(5, 0, 1)), nil)
+	for _, trouble := range []*kerr.Error{kerr.ConcurrentTransactions, kerr.NetworkException, kerr.UnknownServerError} {
+		w := newTxnWorld(t)
+		id := w.topic("t", 1, nil)
+		w.answer = func(kafka.TopicPartition) int16 { return trouble.Code }
+		w.txnProduce(11, id, txnBatch(5, 0, 7))
+		w.answer = nil
+		w.want(w.txnProduce(11, id, txnBatch(5, 0, 8)), kerr.OutOfOrderSequenceNumber)
+		w.want(w.txnProduce(11, id, txnBatch(5, 0, 7)), nil)
+	}
 }
 
 func TestRequestsThatMixTransactions(t *testing.T) {
