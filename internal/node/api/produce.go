@@ -44,8 +44,12 @@ type produced struct {
 	resp     *kmsg.ProduceResponse
 	waiter   *await.Waiter
 	waits    []ackWait
-	// unverified is why a transaction may not write to some partitions; nil where it may to all.
-	unverified map[kafka.TopicPartition]error
+}
+
+// refusals are why a request is refused as a whole, and why its transaction may not write to some of its partitions; nil for most.
+type refusals struct {
+	whole      error
+	partitions map[kafka.TopicPartition]error
 }
 
 // ackWait is one batch that is not acknowledged yet.
@@ -65,9 +69,9 @@ func (s *Server) beginProduce(ctx context.Context, c *Call) transport.Pending {
 		s: s, client: c.Client, version: c.Version, acks: req.Acks, pause: c.Pause, came: c.Received, resp: kmsg.NewPtrProduceResponse(),
 		deadline: c.Received.Add(time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond),
 	}
-	refused := s.refuseProduce(req)
-	if refused == nil && s.Verify != nil {
-		refused = p.verify(ctx, req)
+	refused := refusals{whole: s.refuseProduce(req)}
+	if refused.whole == nil && s.Verify != nil {
+		refused.partitions, refused.whole = p.verify(ctx, req)
 	}
 	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	if p.acks != 0 {
@@ -101,11 +105,11 @@ func (s *Server) refuseProduce(req *kmsg.ProduceRequest) error {
 // errNoTransactions is the answer to anything transactional where no coordinator is. Clients take it as final and show its text.
 var errNoTransactions = fmt.Errorf("transactions are not supported: %w", kerr.UnsupportedVersion)
 
-func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceResponseTopic, refused error) {
+func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answer *kmsg.ProduceResponseTopic, refused refusals) {
 	*answer = kmsg.NewProduceResponseTopic()
 	answer.Topic, answer.TopicID = t.Topic, t.TopicID
 	answer.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
-	name, err := t.Topic, refused
+	name, err := t.Topic, refused.whole
 	if err == nil {
 		name, err = p.topicName(t)
 	}
@@ -116,7 +120,7 @@ func (p *produced) topic(ctx context.Context, t *kmsg.ProduceRequestTopic, answe
 		tp := kafka.TopicPartition{Topic: name, Partition: a.Partition}
 		perr := err
 		if perr == nil {
-			perr = p.append(ctx, tp, t.TopicID, t.Partitions[i].Records, a)
+			perr = p.append(ctx, tp, t.TopicID, t.Partitions[i].Records, a, refused.partitions)
 		}
 		if perr != nil {
 			p.fail(tp, a, perr)
@@ -137,7 +141,7 @@ func (p *produced) topicName(t *kmsg.ProduceRequestTopic) (name string, err erro
 }
 
 // append appends one partition's batch and notes what its acknowledgement waits for.
-func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka.TopicID, records []byte, a *kmsg.ProduceResponseTopicPartition) error {
+func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka.TopicID, records []byte, a *kmsg.ProduceResponseTopicPartition, unverified map[kafka.TopicPartition]error) error {
 	part, err := p.s.hosted(tp)
 	switch {
 	case err != nil:
@@ -148,7 +152,9 @@ func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka
 	now := time.Now()
 	v, err := p.s.inflation.validate(ctx, records, part.Rules(now, p.version >= zstdFrom))
 	if err == nil && v.Header.Attributes.IsTransactional() {
-		err = p.mayWrite(tp)
+		if err = unverified[tp]; p.s.Verify == nil {
+			err = errNoTransactions
+		}
 	}
 	if err != nil {
 		part.Refused()
@@ -168,14 +174,6 @@ func (p *produced) append(ctx context.Context, tp kafka.TopicPartition, id kafka
 		p.waits = append(p.waits, ackWait{part: part, epoch: epoch, next: done.Last + 1, tp: tp, answer: a})
 	}
 	return nil
-}
-
-// mayWrite tells whether a transaction may write to a partition, as far as its coordinator knows.
-func (p *produced) mayWrite(tp kafka.TopicPartition) error {
-	if p.s.Verify == nil {
-		return errNoTransactions
-	}
-	return p.unverified[tp]
 }
 
 // join takes places for all that is waited for. What needs no waiting is settled by the first look in Finish.

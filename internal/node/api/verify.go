@@ -116,48 +116,47 @@ func (s *Server) transaction(req *kmsg.ProduceRequest) (*unverified, error) {
 	return u, nil
 }
 
-// verify has the coordinator asked about all partitions that the request begins a transaction in. Requests behind this one on the
-// connection wait as long, so that batches stay in order.
-func (p *produced) verify(ctx context.Context, req *kmsg.ProduceRequest) error {
+// verify has the coordinator asked about all partitions that the request begins a transaction in, and returns why it may not write to some.
+// Requests behind this one on the connection wait as long, so that batches stay in order.
+func (p *produced) verify(ctx context.Context, req *kmsg.ProduceRequest) (map[kafka.TopicPartition]error, error) {
 	u, err := p.s.transaction(req)
 	if err != nil || u == nil {
-		return err
+		return nil, err
 	}
 	rules := produceRules(p.version)
 	u.Add = rules.adds
+	refused := map[kafka.TopicPartition]error{}
 	now := time.Now()
-	early := map[kafka.TopicPartition]error{}
 	for i := range req.Topics {
-		t := &req.Topics[i]
-		name, err := p.topicName(t)
-		if err != nil {
-			continue // said where it is appended
-		}
-		for j := range t.Partitions {
-			records := t.Partitions[j].Records
-			tp := kafka.TopicPartition{Topic: name, Partition: t.Partitions[j].Partition}
-			part, err := p.s.hosted(tp)
-			if err != nil || !batch.SeemsTransactional(records) {
-				continue
-			}
-			if h, err := batch.ParseHeader(records); err != nil || !h.HasProducer() {
-				continue
-			} else if err := u.add(now, part, h.BaseSequence); err != nil {
-				early[tp] = err
+		name, err := p.topicName(&req.Topics[i])
+		for j := 0; j < len(req.Topics[i].Partitions) && err == nil; j++ { // what is not there is told so where it would be appended
+			part := &req.Topics[i].Partitions[j]
+			tp := kafka.TopicPartition{Topic: name, Partition: part.Partition}
+			if err := p.begin(now, u, tp, part.Records); err != nil {
+				refused[tp] = err
 			}
 		}
 	}
-	p.unverified = u.ask(ctx, p.s.Verify, rules)
-	for tp, err := range p.unverified {
-		p.unverified[tp] = producersError(err, rules)
+	for tp, err := range u.ask(ctx, p.s.Verify, rules) {
+		refused[tp] = producersError(err, rules)
 	}
-	for tp, err := range early {
-		if p.unverified == nil {
-			p.unverified = map[kafka.TopicPartition]error{}
-		}
-		p.unverified[tp] = err
+	return refused, nil
+}
+
+// begin begins the verification of one partition.
+func (p *produced) begin(now time.Time, u *unverified, tp kafka.TopicPartition, records []byte) error {
+	if !batch.SeemsTransactional(records) {
+		return nil
 	}
-	return nil
+	h, err := batch.ParseHeader(records)
+	if err != nil || !h.HasProducer() {
+		return nil
+	}
+	part, err := p.s.hosted(tp)
+	if err != nil {
+		return err
+	}
+	return u.add(now, part, h.BaseSequence)
 }
 
 // producersError is a coordinator's error as producers know it: those that they repeat a batch after.

@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
+	"io"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -220,6 +223,90 @@ func TestNothingOvertakesABatchWhoseCoordinatorWasAway(t *testing.T) {
 		w.answer = nil
 		w.want(w.txnProduce(11, id, txnBatch(5, 0, 8)), kerr.OutOfOrderSequenceNumber)
 		w.want(w.txnProduce(11, id, txnBatch(5, 0, 7)), nil)
+	}
+}
+
+// rawConn sends requests without waiting for answers.
+type rawConn struct {
+	t *testing.T
+	net.Conn
+	sent int32
+}
+
+func (w *txnWorld) dial(t *testing.T, l net.Listener) *rawConn {
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	return &rawConn{t: t, Conn: nc}
+}
+
+func (c *rawConn) send(id kafka.TopicID, txn *string, records []byte) {
+	c.t.Helper()
+	req := produceRequest("t", id, 0, -1, records)
+	req.Version, req.TransactionID = 13, txn
+	c.sent++
+	if _, err := c.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, c.sent)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// answer reads the next answer: the number of its request, and the offset of its batch.
+func (c *rawConn) answer() (number int32, offset int64) {
+	c.t.Helper()
+	var size [4]byte
+	if _, err := io.ReadFull(c, size[:]); err != nil {
+		c.t.Fatal(err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(c, body); err != nil {
+		c.t.Fatal(err)
+	}
+	resp := kmsg.NewPtrProduceResponse()
+	resp.Version = 13
+	if err := resp.ReadFrom(body[5:]); err != nil { // behind the number and no tags
+		c.t.Fatal(err)
+	}
+	p := resp.Topics[0].Partitions[0]
+	if p.ErrorCode != 0 {
+		c.t.Errorf("code %d", p.ErrorCode)
+	}
+	return int32(binary.BigEndian.Uint32(body)), p.BaseOffset
+}
+
+// While the coordinator is asked about one producer's batch, those behind it on the connection wait, and other connections do not.
+func TestAQuestionHoldsUpItsOwnConnectionAlone(t *testing.T) {
+	w := newTxnWorld(t)
+	id := w.topic("t", 1, nil)
+	asked, answered := make(chan struct{}), make(chan struct{})
+	w.answer = func(kafka.TopicPartition) int16 {
+		close(asked)
+		<-answered
+		return 0
+	}
+	l, _ := listen(t)
+	w.serve(l)
+	a, b := w.dial(t, l), w.dial(t, l)
+	for seq := range int32(5) {
+		a.send(id, kmsg.StringPtr("x"), txnBatch(5, 0, seq))
+	}
+	<-asked
+	for i := range int64(3) {
+		b.send(id, nil, records("y"))
+		if _, offset := b.answer(); offset != i {
+			t.Errorf("another's batch %d is at %d", i, offset)
+		}
+	}
+	close(answered)
+	for i := range int32(5) {
+		if number, offset := a.answer(); number != i+1 || offset != int64(i)+3 {
+			t.Errorf("answer %d is that of request %d, at offset %d", i+1, number, offset)
+		}
+	}
+	if n := w.questions(); !slices.Equal(n, []int{1}) {
+		t.Errorf("asked about %v", n)
 	}
 }
 
