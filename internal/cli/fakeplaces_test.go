@@ -105,6 +105,8 @@ func (p *places) sorted() []*place {
 }
 
 func (p *places) apiVersions(r kmsg.Request) kmsg.Response {
+	// The library asks, too, at the start of a connection: a node that refused that would refuse everything.
+	asked := r.(*kmsg.ApiVersionsRequest).ClientSoftwareName == "headrace"
 	resp := r.ResponseKind().(*kmsg.ApiVersionsResponse)
 	for k := kmsg.Key(0); k <= kmsg.MaxKey; k++ {
 		if r := kmsg.RequestForKey(int16(k)); r != nil && k != 6 && k != 4 && k != 5 && k != 7 {
@@ -113,9 +115,9 @@ func (p *places) apiVersions(r kmsg.Request) kmsg.Response {
 			resp.ApiKeys = append(resp.ApiKeys, a)
 		}
 	}
-	if most, ok := p.supports[p.kfake.CurrentNode()]; ok && most < 0 {
+	if most, ok := p.supports[p.kfake.CurrentNode()]; ok && most < 0 && asked {
 		resp.ErrorCode = kerr.InvalidRequest.Code
-	} else if ok {
+	} else if ok && most >= 0 {
 		s := kmsg.NewApiVersionsResponseSupportedFeature()
 		s.Name, s.MinVersion, s.MaxVersion = "metadata.version", 7, most
 		resp.SupportedFeatures = append(resp.SupportedFeatures, s)
