@@ -27,8 +27,11 @@ const streamsVersion = 1
 // shareVersion is the level of share.version: share groups (KIP-932).
 const shareVersion = 1
 
-// supportedFeatures are the levels that this node can run at. What a level promises must be whole: transaction.version is missing until
-// its protocol is there, share.version but where unstable APIs are asked for, and clients then keep to what is.
+// transactionVersion is the level of transaction.version: a producer's epoch goes up with each transaction (KIP-890).
+const transactionVersion = 2
+
+// supportedFeatures are the levels that this node can run at. What a level promises must be whole: share.version and
+// transaction.version are missing but where unstable APIs are asked for, and clients then keep to what is.
 func (n *Node) supportedFeatures() []metadata.FeatureRange {
 	ranges := []metadata.FeatureRange{
 		{Name: "eligible.leader.replicas.version", Min: 0, Max: eligibleReplicas},
@@ -38,7 +41,8 @@ func (n *Node) supportedFeatures() []metadata.FeatureRange {
 		{Name: "streams.version", Min: 0, Max: streamsVersion},
 	}
 	if n.Config.UnstableAPIs {
-		ranges = append(ranges, metadata.FeatureRange{Name: "share.version", Min: 0, Max: shareVersion})
+		ranges = append(ranges, metadata.FeatureRange{Name: "share.version", Min: 0, Max: shareVersion},
+			metadata.FeatureRange{Name: "transaction.version", Min: 0, Max: transactionVersion})
 	}
 	return ranges
 }
@@ -48,7 +52,7 @@ func (n *Node) finalizedFeatures() map[string]int16 {
 	levels := map[string]int16{"eligible.leader.replicas.version": eligibleReplicas, "group.version": groupVersion, "metadata.version": metadataVersion,
 		"streams.version": streamsVersion}
 	if n.Config.UnstableAPIs {
-		levels["share.version"] = shareVersion
+		levels["share.version"], levels["transaction.version"] = shareVersion, transactionVersion
 	}
 	return levels
 }

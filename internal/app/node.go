@@ -23,6 +23,7 @@ import (
 	"github.com/headrace/headrace/internal/node/api"
 	"github.com/headrace/headrace/internal/node/groups"
 	"github.com/headrace/headrace/internal/node/logs"
+	"github.com/headrace/headrace/internal/node/markers"
 	"github.com/headrace/headrace/internal/node/partition"
 	"github.com/headrace/headrace/internal/node/quorum"
 	"github.com/headrace/headrace/internal/node/reach"
@@ -30,6 +31,8 @@ import (
 	"github.com/headrace/headrace/internal/node/shares"
 	"github.com/headrace/headrace/internal/node/sharestate"
 	"github.com/headrace/headrace/internal/node/transport"
+	"github.com/headrace/headrace/internal/node/txns"
+	"github.com/headrace/headrace/internal/node/verify"
 	"github.com/headrace/headrace/internal/storage/commitlog"
 	"github.com/headrace/headrace/internal/storage/logdir"
 )
@@ -77,9 +80,14 @@ type Node struct {
 	static      atomic.Pointer[conf.Static]    // Options.Static with what was reloaded since
 	log         *commitlog.Log                 // the metadata log
 	quorum      *quorum.Quorum
-	groups      *groups.Groups          // made at the first publish, before quorum is ready
-	shareState  *sharestate.Coordinator // likewise
-	shares      *shares.Shares          // likewise
+	groups      *groups.Groups // made at the first publish, before quorum is ready
+	txns        *txns.Txns     // likewise; nil where transactions are not served
+	markers     *markers.Sender
+	verifier    *verify.Verifier
+	asking      *asking
+	requests    atomic.Pointer[api.Server] // nil until it serves
+	shareState  *sharestate.Coordinator    // likewise
+	shares      *shares.Shares             // likewise
 	replicas    *replication.Replicas
 	epoch       atomic.Int64                     // of this node's registration; -1 before it
 	watch       *reach.Watch                     // nil where nobody can connect
@@ -240,7 +248,7 @@ func (n *Node) serve(context.Context) error {
 		return nil
 	}
 	n.watchClients()
-	requests := api.New(api.Config{
+	config := api.Config{
 		NodeID: n.Config.ID, Log: n.Log.With("component", "api"),
 		Controller: n.quorum, Metadata: n.quorum, Partitions: n.set,
 		AutoCreate: n.autoCreate,
@@ -257,7 +265,12 @@ func (n *Node) serve(context.Context) error {
 			ConsumerGroups:        n.Config.Groups.Consumer.Enabled,
 			StreamsGroups:         n.Config.Groups.Streams.Enabled,
 		},
-	})
+	}
+	if n.txns != nil {
+		config.Txns, config.Verify = n.txns, n.verifier
+	}
+	requests := api.New(config)
+	n.requests.Store(requests)
 	server := n.answerPeers()
 	n.gate.all.Store(requests)
 	n.reveal(server, requests)

@@ -33,6 +33,9 @@ func (n *Node) publish(delta *metadata.Delta, img *metadata.Image) {
 	if n.groups == nil {
 		n.groups = n.newGroups(img)
 	}
+	if n.txns == nil && n.Config.UnstableAPIs {
+		n.newTxns(img)
+	}
 	n.groups.Publish(delta, img)
 	n.coordinate(delta, img)
 	n.shares.Publish(delta, img)
@@ -118,12 +121,22 @@ func (n *Node) coordinate(delta *metadata.Delta, img *metadata.Image) {
 	}
 	n.lead(n.groups.Runtime, kafka.OffsetsTopic, delta, img)
 	n.lead(n.shareState.Runtime, kafka.ShareTopic, delta, img)
+	if n.txns != nil {
+		n.lead(n.txns, kafka.TxnTopic, delta, img)
+	}
 	n.groups.TopicsGone(gone)
 	n.shareState.TopicsGone(ids)
 }
 
+// coordinator is what leads the shards of an internal topic: a coord.Runtime.
+type coordinator interface {
+	SetPartitions(n int32)
+	Lead(p int32, log coord.PartitionLog, epoch kafka.LeaderEpoch)
+	Resign(p int32)
+}
+
 // lead takes up and gives up shards of the coordinator that keeps its state in a topic.
-func (n *Node) lead(r *coord.Runtime, topic string, delta *metadata.Delta, img *metadata.Image) {
+func (n *Node) lead(r coordinator, topic string, delta *metadata.Delta, img *metadata.Image) {
 	for _, t := range delta.TopicsDeleted {
 		if t.Name == topic {
 			for i := range t.Partitions {

@@ -85,6 +85,8 @@ func (n *Node) quorumConfig() quorum.Config {
 				switch topic {
 				case kafka.OffsetsTopic:
 					return n.Config.Groups.OffsetsReplication
+				case kafka.TxnTopic:
+					return txnLogReplication
 				case kafka.ShareTopic:
 					return n.Config.ShareCoordinator.Replication
 				}

@@ -45,6 +45,7 @@ func (n *Node) Close(now time.Time) error {
 	if n.groups != nil {
 		n.groups.Close()
 	}
+	n.closeTxns()
 	if n.shareState != nil {
 		n.shareState.Close()
 	}

@@ -35,7 +35,7 @@ func (n *Node) autoCreate(ctx context.Context, names []string) map[string]error 
 	req := kmsg.NewPtrCreateTopicsRequest()
 	for _, name := range names {
 		switch {
-		case name == kafka.OffsetsTopic || name == kafka.ShareTopic:
+		case name == kafka.OffsetsTopic || name == kafka.ShareTopic || name == kafka.TxnTopic && n.txns != nil:
 			if err := n.createInternalTopic(ctx, name); err != nil {
 				failed[name] = err
 			}
@@ -62,6 +62,10 @@ func (n *Node) createInternalTopic(ctx context.Context, name string) error {
 	case kafka.OffsetsTopic:
 		t.NumPartitions, t.ReplicationFactor = c.Groups.OffsetsPartitions, min(c.Groups.OffsetsReplication, most)
 		configs = [][2]string{{"cleanup.policy", "compact"}, {"segment.bytes", strconv.Itoa(c.Groups.OffsetsSegmentBytes)}}
+	case kafka.TxnTopic:
+		t.NumPartitions, t.ReplicationFactor = txnLogPartitions, min(txnLogReplication, most)
+		configs = [][2]string{{"cleanup.policy", "compact"}, {"segment.bytes", strconv.Itoa(txnLogSegmentBytes)},
+			{"min.insync.replicas", strconv.Itoa(int(min(txnLogMinISR, t.ReplicationFactor)))}, {"unclean.leader.election.enable", "false"}}
 	case kafka.ShareTopic:
 		t.NumPartitions, t.ReplicationFactor = c.ShareCoordinator.Partitions, min(c.ShareCoordinator.Replication, most)
 		configs = [][2]string{{"cleanup.policy", "delete"}, {"retention.ms", "-1"}, {"segment.bytes", strconv.Itoa(c.ShareCoordinator.SegmentBytes)},

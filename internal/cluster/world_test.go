@@ -226,21 +226,25 @@ func (w *world) dial(ctx context.Context, network, address string) (net.Conn, er
 // client is one that knows all brokers.
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	w.t.Helper()
-	var seeds []string
-	for _, id := range w.brokers() {
-		seeds = append(seeds, address(id))
-	}
-	all := append([]kgo.Opt{
-		kgo.SeedBrokers(seeds...), kgo.Dialer(w.dial),
-		// As soon as the client asks, it is told: its own patience is not what is looked at.
-		kgo.MetadataMinAge(10 * time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
-	}, opts...)
-	cl, err := kgo.NewClient(all...)
+	cl, err := kgo.NewClient(w.options(opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(cl.Close)
 	return cl
+}
+
+// options are those of a client that knows all brokers, and more.
+func (w *world) options(more ...kgo.Opt) []kgo.Opt {
+	var seeds []string
+	for _, id := range w.brokers() {
+		seeds = append(seeds, address(id))
+	}
+	return append([]kgo.Opt{
+		kgo.SeedBrokers(seeds...), kgo.Dialer(w.dial),
+		// As soon as the client asks, it is told: its own patience is not what is looked at.
+		kgo.MetadataMinAge(10 * time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+	}, more...)
 }
 
 // topic makes a topic with replicas on all brokers.

@@ -68,19 +68,20 @@ func (x transaction) is(id kafka.ProducerID, epoch kafka.ProducerEpoch) bool {
 	return x.producer == id && x.epoch == epoch
 }
 
-func comparePartitions(a, b kafka.TopicPartition) int {
+// ComparePartitions orders partitions by topic and number, as transactions have them.
+func ComparePartitions(a, b kafka.TopicPartition) int {
 	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 }
 
 // with is the partitions with more of them.
 func with(have, more []kafka.TopicPartition) []kafka.TopicPartition {
 	all := slices.Concat(have, more)
-	slices.SortFunc(all, comparePartitions)
+	slices.SortFunc(all, ComparePartitions)
 	return slices.Compact(all)
 }
 
 func has(have []kafka.TopicPartition, tp kafka.TopicPartition) bool {
-	_, ok := slices.BinarySearchFunc(have, tp, comparePartitions)
+	_, ok := slices.BinarySearchFunc(have, tp, ComparePartitions)
 	return ok
 }
 

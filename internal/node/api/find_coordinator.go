@@ -11,9 +11,10 @@ import (
 	"github.com/headrace/headrace/internal/core/share/state"
 )
 
-// Types of coordinators (FindCoordinator v1+). That of transactions is not built.
+// Types of coordinators (FindCoordinator v1+).
 const (
 	coordinatorGroup = 0
+	coordinatorTxn   = 1
 	coordinatorShare = 2
 )
 
@@ -39,7 +40,7 @@ func (s *Server) findCoordinator(ctx context.Context, c *Call, req *kmsg.FindCoo
 func (s *Server) coordinatorOf(ctx context.Context, c *Call, kind int8, key string) kmsg.FindCoordinatorResponseCoordinator {
 	out := kmsg.NewFindCoordinatorResponseCoordinator()
 	out.Key, out.NodeID, out.Port = key, -1, -1
-	topic, err := coordinatorTopic(kind, key, c.Version)
+	topic, err := s.coordinatorTopic(kind, key, c.Version)
 	if err != nil {
 		out.ErrorCode, out.ErrorMessage = failure(kerr.InvalidRequest, err.Error())
 		return out
@@ -64,10 +65,12 @@ func (s *Server) coordinatorOf(ctx context.Context, c *Call, kind int8, key stri
 }
 
 // coordinatorTopic is where coordinators of a kind keep what they know.
-func coordinatorTopic(kind int8, key string, version int16) (string, error) {
+func (s *Server) coordinatorTopic(kind int8, key string, version int16) (string, error) {
 	switch {
 	case kind == coordinatorGroup:
 		return kafka.OffsetsTopic, nil
+	case kind == coordinatorTxn && s.Txns != nil:
+		return kafka.TxnTopic, nil
 	case kind != coordinatorShare || version < shareCoordinatorFrom:
 		return "", fmt.Errorf("coordinator type %d is not there in version %d: only groups (0), and share groups (2) from version %d on", kind, version, shareCoordinatorFrom)
 	}

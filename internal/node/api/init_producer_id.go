@@ -13,7 +13,10 @@ import (
 
 // initProducerID gives an idempotent producer its id. Whatever id it had before, it gets a new one at epoch 0: only a
 // transactional id would tie the two together.
-func (s *Server) initProducerID(ctx context.Context, _ *Call, req *kmsg.InitProducerIDRequest) Response {
+func (s *Server) initProducerID(ctx context.Context, c *Call, req *kmsg.InitProducerIDRequest) Response {
+	if req.TransactionalID != nil && *req.TransactionalID != "" && s.Txns != nil {
+		return s.askTxn(ctx, c, *req.TransactionalID, req)
+	}
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	id, err := s.newProducerID(ctx, req)
@@ -34,6 +37,11 @@ func (s *Server) newProducerID(ctx context.Context, init *kmsg.InitProducerIDReq
 	case init.TransactionalID != nil:
 		return 0, errNoTransactions
 	}
+	return s.NewProducerID(ctx)
+}
+
+// NewProducerID gives an id that no producer has had. The error is COORDINATOR_LOAD_IN_PROGRESS or ctx's.
+func (s *Server) NewProducerID(ctx context.Context) (kafka.ProducerID, error) {
 	req := kmsg.NewPtrAllocateProducerIDsRequest()
 	req.BrokerID = int32(s.NodeID)
 	if n, ok := s.Metadata.Image().Node(s.NodeID); ok {

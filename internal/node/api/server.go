@@ -87,6 +87,8 @@ type Config struct {
 	Endpoint func(listener string) Endpoint
 	// ControllerAlone leaves only what controllers answer: the node is no broker.
 	ControllerAlone bool
+	// Txns is the transaction coordinator; nil means that there is none: transactions are refused.
+	Txns Txns
 	// Verify asks transaction coordinators; nil means that there are none: transactions are refused.
 	Verify Verifier
 	// Unstable has APIs be served that are not whole yet.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	transactions "github.com/headrace/headrace/internal/node/txns"
 	"github.com/headrace/headrace/internal/node/verify"
 )
 
@@ -60,7 +61,7 @@ func TestShapesAreThoseOfKmsg(t *testing.T) {
 
 // wholeTable is the table of a node with all that there is.
 func wholeTable() []Entry {
-	return (&Server{Config: Config{Verify: verify.New(verify.Config{}), Unstable: true}}).table()
+	return (&Server{Config: Config{Txns: &transactions.Txns{}, Verify: verify.New(verify.Config{}), Unstable: true}}).table()
 }
 
 func flexibleFrom(req kmsg.Request) string {

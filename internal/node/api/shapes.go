@@ -221,6 +221,37 @@ var shapes = map[int16]requestShape{
 			}},
 		}},
 	}},
+	24: {flexible: 3, fields: []field{ // AddPartitionsToTxn
+		{kind: stringField, first: 0, last: 3},
+		{kind: fixedField, size: 8, first: 0, last: 3},
+		{kind: fixedField, size: 2, first: 0, last: 3},
+		{kind: structsField, size: 48, first: 0, last: 3, of: []field{
+			{kind: stringField, last: never},
+			{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+		}},
+		{kind: structsField, size: 64, first: 4, last: never, of: []field{
+			{kind: stringField, last: never},
+			{kind: fixedField, size: 8, last: never},
+			{kind: fixedField, size: 2, last: never},
+			{kind: fixedField, size: 1, last: never},
+			{kind: structsField, size: 48, last: never, of: []field{
+				{kind: stringField, last: never},
+				{kind: valuesField, size: 4, last: never, of: []field{{kind: fixedField, size: 4}}},
+			}},
+		}},
+	}},
+	25: {flexible: 3, fields: []field{ // AddOffsetsToTxn
+		{kind: stringField, last: never},
+		{kind: fixedField, size: 8, last: never},
+		{kind: fixedField, size: 2, last: never},
+		{kind: stringField, last: never},
+	}},
+	26: {flexible: 3, fields: []field{ // EndTxn
+		{kind: stringField, last: never},
+		{kind: fixedField, size: 8, last: never},
+		{kind: fixedField, size: 2, last: never},
+		{kind: fixedField, size: 1, last: never},
+	}},
 	27: {flexible: 1, fields: []field{ // WriteTxnMarkers
 		{kind: structsField, size: 56, last: never, of: []field{
 			{kind: fixedField, size: 8, last: never},
@@ -428,6 +459,15 @@ var shapes = map[int16]requestShape{
 	}},
 	64: {flexible: 0, fields: []field{ // UnregisterBroker
 		{kind: fixedField, size: 4, last: never},
+	}},
+	65: {flexible: 0, fields: []field{ // DescribeTransactions
+		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+	}},
+	66: {flexible: 0, fields: []field{ // ListTransactions
+		{kind: valuesField, size: 16, last: never, of: []field{{kind: stringField}}},
+		{kind: valuesField, size: 8, last: never, of: []field{{kind: fixedField, size: 8}}},
+		{kind: fixedField, size: 8, first: 1, last: never},
+		{kind: stringField, size: 16, first: 2, last: never},
 	}},
 	67: {flexible: 0, fields: []field{ // AllocateProducerIDs
 		{kind: fixedField, size: 4, last: never},

@@ -42,6 +42,7 @@ func (s *Server) table() []Entry {
 	t = append(t, s.adminTable()...)
 	t = append(t, s.quorumTable()...)
 	t = append(t, s.groupTable()...)
+	t = append(t, s.txnTable()...)
 	t = append(t, s.shareTable()...)
 	if s.ControllerAlone {
 		t = slices.DeleteFunc(t, func(e Entry) bool { return !slices.Contains(controllerKeys, e.Key) })
