@@ -93,7 +93,7 @@ func (n *Node) quorumConfig() quorum.Config {
 				return 0
 			},
 			Rules:    configRules{n.layers},
-			Features: n.finalizedFeatures(),
+			Features: n.finalizedFeatures(), Supported: n.supportedFeatures(),
 		}),
 		Publish:       n.publish,
 		Led:           func(leads bool, _ int32) { n.guard.led(leads) },

@@ -31,6 +31,9 @@ type Config struct {
 	Rules                     ConfigRules
 	// Features are finalised, at these levels, in a log that has none yet. Names and levels are those of Kafka.
 	Features map[string]int16
+	// Supported are the levels that this node itself can run at, which it may have to do alone; nil where it is always one of the
+	// registered nodes.
+	Supported []metadata.FeatureRange
 }
 
 // ConfigRules knows the configuration keys. Its errors are told to users as they are: under INVALID_CONFIG, or under the

@@ -131,16 +131,29 @@ func (s *step) updateFeature(u *kmsg.UpdateFeaturesRequestFeatureUpdate, kind in
 	return nil
 }
 
-// unsupported says which node does not support a level. Every controller is one of the registered nodes.
+// unsupported says which node does not support a level. The active controller counts, too: a node alone whose registration somebody
+// removed has to be able to come back.
 func (s *step) unsupported(feature string, level int16) string {
 	for _, n := range s.img.Nodes() {
-		i := slices.IndexFunc(n.Features, func(f metadata.FeatureRange) bool { return f.Name == feature })
-		switch {
-		case i < 0 && level > 0 || i >= 0 && n.Features[i].Max == 0 && level > 0:
-			return "Broker " + itoa(int(n.ID)) + " does not support this feature."
-		case i >= 0 && (level < n.Features[i].Min || level > n.Features[i].Max):
-			return "Broker " + itoa(int(n.ID)) + " only supports versions " + itoa(int(n.Features[i].Min)) + "-" + itoa(int(n.Features[i].Max))
+		if why := unsupportedBy(n.Features, feature, level); why != "" {
+			return "Broker " + itoa(int(n.ID)) + why
 		}
+	}
+	if s.cfg.Supported != nil {
+		if why := unsupportedBy(s.cfg.Supported, feature, level); why != "" {
+			return "The active controller" + why
+		}
+	}
+	return ""
+}
+
+func unsupportedBy(ranges []metadata.FeatureRange, feature string, level int16) string {
+	i := slices.IndexFunc(ranges, func(f metadata.FeatureRange) bool { return f.Name == feature })
+	switch {
+	case i < 0 && level > 0 || i >= 0 && ranges[i].Max == 0 && level > 0:
+		return " does not support this feature."
+	case i >= 0 && (level < ranges[i].Min || level > ranges[i].Max):
+		return " only supports versions " + itoa(int(ranges[i].Min)) + "-" + itoa(int(ranges[i].Max))
 	}
 	return ""
 }
