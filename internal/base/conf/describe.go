@@ -65,6 +65,8 @@ func describeTopicKey(scope Scope, d Def, overrides map[string]string, l Layers,
 		if first, ok := Lookup(ScopeBroker, d.Synonyms[0].Name); ok {
 			synonyms = append(synonyms, l.synonyms(first)...)
 		}
+	} else if scope == ScopeGroup { // a key of groups alone
+		synonyms = append(synonyms, SynonymEntry{d.Name, show(d, d.Default), SourceDefault})
 	}
 	return e.with(synonyms, include)
 }
