@@ -216,11 +216,15 @@ func (w *world) kill(id int, powerCut bool) {
 	w.leaving.Go(func() { _ = process.Close(time.Now()) })
 }
 
-// dial gives up as clients do where nobody answers.
+// dial gives up as clients do where nobody answers. A refusal takes its time: some clients try again at once, and no time would pass.
 func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	return w.network.Dial(ctx, network, address)
+	nc, err := w.network.Dial(ctx, network, address)
+	if err != nil {
+		time.Sleep(time.Millisecond)
+	}
+	return nc, err
 }
 
 // client is one that knows all brokers.
