@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -215,8 +216,18 @@ func TestAConsumerGroupInUseIsShownAndLeftAlone(t *testing.T) {
 	join := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	join.Group, join.MemberID, join.RebalanceTimeoutMillis = "billing", "a-member", 1000
 	join.SubscribedTopicNames, join.Topics = []string{"orders"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-	if resp, err := join.RequestWith(w.ctx, w.client); err != nil || resp.ErrorCode != 0 {
+	resp, err := join.RequestWith(w.ctx, w.client)
+	for ; err == nil && resp.ErrorCode == kerr.CoordinatorLoadInProgress.Code; resp, err = join.RequestWith(w.ctx, w.client) {
+		// __consumer_offsets has just been made, by this
+	}
+	if err != nil || resp.ErrorCode != 0 {
 		t.Fatal(err, resp)
+	}
+	list := kmsg.NewPtrListGroupsRequest() // of all partitions: the others may still be loading
+	for all, err := list.RequestWith(w.ctx, w.client); err != nil || all.ErrorCode != 0; all, err = list.RequestWith(w.ctx, w.client) {
+		if err != nil || all.ErrorCode != kerr.CoordinatorLoadInProgress.Code {
+			t.Fatal(err, all)
+		}
 	}
 	s := &session{w: w, home: t.TempDir()}
 	for command, want := range map[string]string{
